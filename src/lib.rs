@@ -1,0 +1,7 @@
+//! bqlcheck tells a QEMU developer whether a change to live migration keeps its
+//! lock discipline. Dependencies point one way:
+//! `lock ← runtime ← {sim, explore} ← report ← cli`.
+
+pub mod explore;
+pub mod lock;
+pub mod runtime;
