@@ -5,3 +5,4 @@
 pub mod explore;
 pub mod lock;
 pub mod runtime;
+pub mod sim;

@@ -1,0 +1,257 @@
+//! A scenario: what happens to the migration, with which devices, and how large
+//! the model is; and the verdict that each plan must get in it.
+//! Must not know: what is explored how.
+
+use super::data::{self, DataError};
+use crate::lock::Rule;
+use crate::runtime::Timing;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// When the environment (network, management) moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moves {
+    /// Only when no thread of either QEMU can; each such step is a tick.
+    Idle,
+    /// At any time.
+    Any,
+}
+
+impl From<Moves> for Timing {
+    fn from(moves: Moves) -> Timing {
+        match moves {
+            Moves::Idle => Timing::Idle,
+            Moves::Any => Timing::Any,
+        }
+    }
+}
+
+/// While what the network may break.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Break {
+    Never,
+    /// From the arrival of the package until the source has sent its last page.
+    WhilePagesAreStreamed,
+    /// Once, at any step of the migration.
+    Anytime,
+}
+
+/// A device of the guest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// A plain PCI-like device: its load asserts the BQL (memory API).
+    Pci,
+    /// Its `post_load` calls `run_on_cpu()` (the KVM apic).
+    RunOnCpu,
+    /// Block dirty bitmap: postcopiable, own lock.
+    DirtyBitmap,
+    /// VFIO with a load thread that needs the BQL.
+    Vfio,
+}
+
+/// The verdict of an exploration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Clean,
+    Violated,
+    Inconclusive,
+}
+
+/// What a plan must come out as.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    pub verdict: Verdict,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Why, in one sentence.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// How large the model is: who takes part.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Size {
+    pub name: String,
+    pub monitor: bool,
+    pub fault_thread: bool,
+    /// Migration thread, two return-path threads and the network. Without them
+    /// the stream is a script.
+    pub source: bool,
+    pub vcpus: u8,
+    pub pages: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sizes {
+    schema: u32,
+    sizes: Vec<Size>,
+}
+
+/// A scenario.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// Format of the file: 1.
+    pub schema: u32,
+    pub name: String,
+    /// One sentence: what happens.
+    pub about: String,
+    /// When the environment moves.
+    pub environment: Moves,
+    #[serde(rename = "break")]
+    pub breaks: Break,
+    pub devices: Vec<Device>,
+    /// vCPUs do MMIO, under the BQL.
+    pub mmio: bool,
+    /// The MMIO handler reads guest memory, and may fault.
+    pub dma: bool,
+    /// A section that is not postcopiable arrives on the postcopy channel.
+    pub hostile_section: bool,
+    /// RCU callbacks, run under the BQL, are pending.
+    pub rcu_callbacks: bool,
+    /// Messages of the postcopy stream in flight before a sender blocks.
+    pub stream_capacity: usize,
+    /// Return-path messages in flight before a sender blocks; absent: no limit.
+    #[serde(default)]
+    pub return_path_capacity: Option<usize>,
+    /// Condition waits that may end without a signal.
+    #[serde(default)]
+    pub spurious_wakeups: u32,
+    /// Ticks that a vCPU may wait for the BQL.
+    pub stall_bound: u32,
+    /// The default size.
+    pub size: String,
+    /// The plans it concerns and what each must come out as.
+    pub expect: BTreeMap<String, Expectation>,
+}
+
+const BUILT_IN: [(&str, &str); 9] = [
+    ("postcopy", include_str!("../../models/scenarios/postcopy.json")),
+    ("postcopy-recover", include_str!("../../models/scenarios/postcopy-recover.json")),
+    ("postcopy-break-anytime", include_str!("../../models/scenarios/postcopy-break-anytime.json")),
+    ("postcopy-run-on-cpu", include_str!("../../models/scenarios/postcopy-run-on-cpu.json")),
+    (
+        "postcopy-recover-run-on-cpu",
+        include_str!("../../models/scenarios/postcopy-recover-run-on-cpu.json"),
+    ),
+    ("postcopy-mmio-dma", include_str!("../../models/scenarios/postcopy-mmio-dma.json")),
+    (
+        "postcopy-recover-mmio-dma",
+        include_str!("../../models/scenarios/postcopy-recover-mmio-dma.json"),
+    ),
+    ("postcopy-vfio", include_str!("../../models/scenarios/postcopy-vfio.json")),
+    ("hostile-source", include_str!("../../models/scenarios/hostile-source.json")),
+];
+
+impl Size {
+    /// All sizes, smallest first.
+    pub fn all() -> Vec<Size> {
+        let text = include_str!("../../models/sizes.json");
+        let sizes: Sizes = data::parse("models/sizes.json", text).expect("built-in data is valid");
+        assert_eq!(sizes.schema, 1, "built-in data is of this schema");
+        sizes.sizes
+    }
+
+    /// The size called `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn named(name: &str) -> Result<Size, DataError> {
+        let all = Size::all();
+        let known: Vec<String> = all.iter().map(|size| size.name.clone()).collect();
+        all.into_iter().find(|size| size.name == name).ok_or_else(|| DataError {
+            file: name.into(),
+            place: None,
+            message: format!("no such size; one of: {}", known.join(", ")),
+        })
+    }
+}
+
+impl Scenario {
+    /// The names of the built-in scenarios, in the order of the matrix.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// The built-in scenario called `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn built_in(name: &str) -> Result<Scenario, DataError> {
+        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = Scenario::names().collect();
+            let message = format!("no such scenario; a file, or one of: {}", known.join(", "));
+            return Err(DataError { file: name.into(), place: None, message });
+        };
+        let file = format!("models/scenarios/{name}.json");
+        data::parse(&file, text).and_then(|scenario: Scenario| scenario.checked(&file))
+    }
+
+    /// The scenario in the file at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a scenario, or contradicts itself.
+    pub fn load(path: &Path) -> Result<Scenario, DataError> {
+        let file = path.display().to_string();
+        data::load(path).and_then(|scenario: Scenario| scenario.checked(&file))
+    }
+
+    fn checked(self, file: &str) -> Result<Scenario, DataError> {
+        match self.contradiction() {
+            None => Ok(self),
+            Some(message) => Err(DataError { file: file.into(), place: None, message }),
+        }
+    }
+
+    /// What in the scenario cannot be true together.
+    fn contradiction(&self) -> Option<String> {
+        if self.schema != 1 {
+            return Some(format!("schema {} is not known; this program reads 1", self.schema));
+        }
+        if self.dma && !self.mmio {
+            return Some("\"dma\" is done by an MMIO handler: it needs \"mmio\"".into());
+        }
+        if self.stream_capacity == 0 || self.return_path_capacity == Some(0) {
+            return Some("a capacity of 0 messages would let nothing through".into());
+        }
+        if self.breaks == Break::WhilePagesAreStreamed && self.environment == Moves::Any {
+            return Some(
+                "\"break\": \"while-pages-are-streamed\" needs \"environment\": \"idle\"".into(),
+            );
+        }
+        if let Err(error) = Size::named(&self.size) {
+            return Some(format!("\"size\": \"{}\": {}", self.size, error.message));
+        }
+        let twice = |device| self.devices.iter().filter(|d| **d == device).count() > 1;
+        self.devices
+            .iter()
+            .find(|device| twice(**device))
+            .map(|device| format!("\"devices\" names {device:?} twice"))
+    }
+
+    /// Why the scenario cannot be had in `size`, if it cannot.
+    pub fn too_small(&self, size: &Size) -> Option<String> {
+        let needs_monitor = self.breaks != Break::Never && !size.monitor;
+        let needs_source = self.breaks == Break::Anytime && !size.source;
+        if needs_source {
+            return Some(format!(
+                "{} breaks the network at any step, which needs a source: size l or larger, not {}",
+                self.name, size.name
+            ));
+        }
+        needs_monitor.then(|| {
+            format!(
+                "{} recovers from a break, which needs the monitor: size s or larger, not {}",
+                self.name, size.name
+            )
+        })
+    }
+}
