@@ -184,6 +184,9 @@ pub enum Op {
     CondBlock,
     Recv,
     Send(Payload),
+    /// Waits until no more messages are in flight than the channel's capacity:
+    /// the part of a write that blocks.
+    Drain,
     Load,
     Store(u64),
     Swap(u64),
@@ -216,6 +219,7 @@ impl Op {
             Op::CondBlock => "cond_wait",
             Op::Recv => "recv",
             Op::Send(_) => "send",
+            Op::Drain => "write",
             Op::Load => "load",
             Op::Store(_) => "store",
             Op::Swap(_) => "xchg",
@@ -317,7 +321,7 @@ pub struct Object {
     pub tried: bool,
     /// Messages arrive one a tick, when nobody else can move.
     pub paced: bool,
-    /// Most messages in flight before a sender blocks.
+    /// Most messages in flight when a write returns; 0: it waits for arrival.
     pub capacity: usize,
     /// Channels that break with this one (the two directions of a socket).
     pub linked: Vec<ObjectId>,

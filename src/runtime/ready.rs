@@ -30,8 +30,8 @@ impl World {
                 bit(signalled) | u64::from(!signalled && self.spurious > 0) << 1
             }
             (Op::Recv, State::Channel { queue, broken }) => bit(*broken || !queue.is_empty()),
-            (Op::Send(_), State::Channel { queue, broken }) => {
-                bit(*broken || queue.len() < object.capacity)
+            (Op::Drain, State::Channel { queue, broken }) => {
+                bit(*broken || queue.len() <= object.capacity)
             }
             (Op::Join, State::Thread { thread: other, created, .. }) => {
                 bit(*created && self.is_over(*other))
@@ -177,7 +177,7 @@ impl World {
             Op::Lock | Op::TryLock | Op::Unlock | Op::SemWait | Op::SemTimedWait => object.users,
             Op::EventIsSet => object.wakers,
             Op::Recv => object.users | breakers,
-            Op::Send(_) => object.wakers | breakers,
+            Op::Send(_) | Op::Drain => object.wakers | breakers,
             Op::Load => object.writers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
             Op::Break | Op::Shutdown => {
@@ -205,7 +205,7 @@ impl World {
             (Op::Lock, State::Mutex { owner: Some(owner) }) => Threads::NONE.with(*owner),
             (Op::Join, State::Thread { thread, .. }) => Threads::NONE.with(*thread),
             (Op::Recv, _) => object.wakers | object.writers,
-            (Op::Send(_), _) => object.users | object.writers,
+            (Op::Drain, _) => object.users | object.writers,
             _ => object.wakers,
         }
         .without(thread)

@@ -214,6 +214,12 @@ impl World {
         id
     }
 
+    /// From now on `thread` wakes nobody who waits on `object`.
+    pub fn retire(&mut self, object: ObjectId, thread: ThreadId) {
+        let object = self.object(object);
+        object.wakers = object.wakers.without(thread);
+    }
+
     /// Declares `mutex` big: not to be held during a wait for the environment, and
     /// vCPUs' waits for it are counted (the BQL).
     pub fn mark_big(&mut self, mutex: ObjectId) {
@@ -255,7 +261,7 @@ impl World {
     pub fn announce(&mut self, thread: ThreadId, call: Call) {
         let object = &self.objects[call.object.0 as usize];
         let allowed = match call.op {
-            Op::Send(_) => object.wakers,
+            Op::Send(_) | Op::Drain => object.wakers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.writers & object.users,
             Op::Break | Op::Shutdown => object.writers,
             _ => object.users,
@@ -295,7 +301,14 @@ impl World {
     fn check_stall_rule(&mut self, thread: ThreadId, call: &Call) {
         let object = &self.objects[call.object.0 as usize];
         let Some(environment) = object.environment else { return };
-        if !matches!(call.op, Op::Recv | Op::SemWait | Op::EventWait) {
+        // The source's writes with its BQL held are by design: only a return
+        // path, which is not paced, must not be written to so.
+        let waits = match call.op {
+            Op::Recv | Op::SemWait | Op::EventWait => true,
+            Op::Drain => !object.paced,
+            _ => false,
+        };
+        if !waits {
             return;
         }
         let state = &self.threads[thread.0 as usize];
@@ -499,9 +512,11 @@ impl World {
                 if *broken {
                     return Outcome::Broken;
                 }
-                assert!(queue.len() < object.capacity, "{name}: full");
                 queue.push_back(payload.clone());
                 Outcome::Done
+            }
+            (Op::Drain, State::Channel { broken, .. }) => {
+                if *broken { Outcome::Broken } else { Outcome::Done }
             }
             (Op::Load, State::Variable { value }) => Outcome::Value(*value),
             (Op::Store(new), State::Variable { value }) => {

@@ -8,7 +8,7 @@ use super::scenario::{Break, Device, Scenario, Size};
 use super::status::Status;
 use super::stream::{FaultEvent, MainEvent, Message, MonitorEvent, Reply};
 use crate::runtime::{
-    Cell, Channel, Environment, Name, Object, ObjectId, Protection, State, ThreadId, Threads, World,
+    Cell, Channel, Environment, Name, Object, ObjectId, Payload, Protection, State, ThreadId, Threads, World,
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -78,8 +78,6 @@ pub struct Outgoing {
     /// `rb->bmap`.
     pub dirty: Vec<bool>,
     pub guest_runs: bool,
-    /// The hostile section was sent.
-    pub hostile_sent: bool,
     pub bitmap_sent: bool,
     /// `rp_state.rp_thread_created`.
     pub rp_thread_created: bool,
@@ -115,6 +113,8 @@ pub struct Cast {
     pub call_rcu_event: ObjectId,
     pub load_bufs_mutex: ObjectId,
     pub load_bufs_buffer_ready_cond: ObjectId,
+    /// The device's data_fd: `write()` takes as long as the device likes.
+    pub data_fd: Channel<()>,
     pub destination: ObjectId,
 
     pub src_bql: ObjectId,
@@ -311,6 +311,7 @@ impl Cast {
         let load_bufs_mutex = p.mutex("load_bufs_mutex", main | listen | vfio_load);
         let load_bufs_buffer_ready_cond =
             p.condition("load_bufs_buffer_ready_cond", vfio_load, main | listen);
+        let data_fd: Channel<()> = p.channel("data_fd", vfio_load, Threads::NONE);
         let destination = p.0.add(Object {
             users: main | listen,
             ..Object::new("destination".into(), State::Process)
@@ -356,7 +357,6 @@ impl Cast {
             to_dst_file: 0,
             dirty: vec![true; pages_count],
             guest_runs: true,
-            hostile_sent: false,
             bitmap_sent: false,
             rp_thread_created: true,
         };
@@ -390,6 +390,7 @@ impl Cast {
             call_rcu_event,
             load_bufs_mutex,
             load_bufs_buffer_ready_cond,
+            data_fd,
             destination,
             src_bql,
             src_state,
@@ -438,7 +439,15 @@ impl Cast {
             object.linked = vec![stream];
             // A process that ends sends nothing more.
             object.wakers = object.wakers | exits;
-            object.capacity = self.scenario.return_path_capacity.unwrap_or(usize::MAX);
+            if let Some(capacity) = self.scenario.return_path_capacity {
+                object.capacity = capacity;
+                object.environment = Some(Environment::Network);
+            }
+        }
+        let device = world.object(self.data_fd.id);
+        device.paced = true;
+        if let State::Channel { queue, .. } = &mut device.state {
+            queue.push_back(Payload::new(()));
         }
         for page in &self.pages {
             world.object(*page).environment = Some(Environment::Page);

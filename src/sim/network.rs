@@ -28,7 +28,7 @@ pub async fn network<R: Runtime>(cx: R, c: Arc<Cast>) {
         let due = cx.value(Op::Load, c.cleanup_due, at("main_loop_wait", "migration_cleanup_bh")).await;
         if due != 0 {
             c.migration_cleanup(&cx).await;
-            return;
+            continue;
         }
         if source == Status::PostcopyPaused && destination == Status::PostcopyPaused {
             c.recover(&cx).await;

@@ -32,6 +32,9 @@ impl Cast {
         for (page, _) in self.pages.iter().zip(received).filter(|(_, received)| *received) {
             cx.act(Act::Set, *page, at("ram_block_enable_notify", "UFFDIO_REGISTER"));
         }
+        // From here on only the listen thread places pages.
+        let me = cx.me();
+        cx.world(|world| self.pages.iter().for_each(|page| world.retire(*page, me)));
     }
 
     /// `ram_load_postcopy()` and `qemu_ufd_copy_ioctl()`: the page is there for

@@ -114,6 +114,13 @@ impl Cast {
 
     /// The loop of `migration_thread()` after the switchover.
     async fn stream_pages<R: Runtime>(&self, cx: &R) {
+        if self.scenario.hostile_section {
+            let site = at("vmstate_save", "qemu_fflush (hostile)");
+            let sent = self.send_message(cx, Message::Device(Device::Pci), site).await;
+            if sent.is_err() && self.migration_detect_error(cx).await.is_err() {
+                return;
+            }
+        }
         loop {
             cx.canon("migration_thread", ());
             let next = self.get_queued_or_dirty_page(cx).await;
@@ -186,13 +193,8 @@ impl Cast {
         self.send_message(cx, Message::Page(page, content), at("ram_save_page", "qemu_fflush")).await
     }
 
-    /// The dirty bitmap, and what a hostile source slips in, once each.
+    /// The dirty bitmap, once.
     async fn send_other_postcopiable<R: Runtime>(&self, cx: &R) -> Option<Result<(), Broken>> {
-        if self.scenario.hostile_section && !cx.with(&self.outgoing, |s| s.hostile_sent) {
-            cx.with(&self.outgoing, |s| s.hostile_sent = true);
-            let site = at("vmstate_save", "qemu_fflush (hostile)");
-            return Some(self.send_message(cx, Message::Device(Device::Pci), site).await);
-        }
         if self.has_dirty_bitmap() && !cx.with(&self.outgoing, |s| s.bitmap_sent) {
             cx.with(&self.outgoing, |s| s.bitmap_sent = true);
             let site = at("dirty_bitmap_save_iterate", "qemu_fflush");
