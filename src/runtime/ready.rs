@@ -2,7 +2,7 @@
 //! reductions ask the world.
 //! Must not know: in which order a scheduler tries the answers.
 
-use super::object::{ObjectId, Op, State, ThreadId, Threads};
+use super::object::{Environment, Op, State, ThreadId, Threads};
 use super::world::{Phase, Timing, World};
 
 /// One possible next step: a thread and which alternative of its operation.
@@ -29,8 +29,9 @@ impl World {
                 let signalled = signalled.has(thread);
                 bit(signalled) | u64::from(!signalled && self.spurious > 0) << 1
             }
-            (Op::Recv, State::Channel { queue, broken }) => bit(*broken || !queue.is_empty()),
-            (Op::Drain, State::Channel { queue, broken }) => {
+            (Op::Send(_), State::Channel { silent: true, .. }) => 0b11,
+            (Op::Recv, State::Channel { queue, broken, .. }) => bit(*broken || !queue.is_empty()),
+            (Op::Drain, State::Channel { queue, broken, .. }) => {
                 bit(*broken || queue.len() <= object.capacity)
             }
             (Op::Join, State::Thread { thread: other, created, .. }) => {
@@ -44,35 +45,27 @@ impl World {
                 if self.breaks == 0 {
                     return 0;
                 }
-                (1u64 << self.survivals(call.object).min(63)) - 1
+                1
             }
             _ => 1,
         }
     }
 
-    /// In how many ways what is in flight can arrive or not when `link` breaks.
-    fn survivals(&self, link: ObjectId) -> u32 {
-        let object = &self.objects[link.0 as usize];
-        std::iter::once(&link).chain(&object.linked).map(|id| &self.objects[id.0 as usize]).fold(
-            1,
-            |ways, object| match &object.state {
-                State::Channel { queue, .. } if !(object.paced && self.timing == Timing::Idle) => {
-                    ways * (queue.len() as u32 + 1)
-                }
-                _ => ways,
-            },
-        )
-    }
-
-    /// Whether `thread`'s pending operation is the environment's move.
+    /// Whether `thread`'s pending operation is the environment's move: a break,
+    /// an arrival, something that a person does.
     pub fn is_gated(&self, thread: ThreadId) -> bool {
         self.timing == Timing::Idle
             && self.pending(thread).is_some_and(|call| {
                 let object = &self.objects[call.object.0 as usize];
-                let arrival =
-                    matches!(&object.state, State::Channel { queue, .. } if !queue.is_empty());
-                self.threads[thread.0 as usize].environment
-                    || (object.paced && matches!(call.op, Op::Recv) && arrival)
+                match (&call.op, &object.state) {
+                    (Op::Break, _) => true,
+                    (Op::Recv, State::Channel { queue, .. }) => object.paced && !queue.is_empty(),
+                    (Op::SemWait, _) => {
+                        let person = self.threads[thread.0 as usize].management;
+                        person && object.environment == Some(Environment::Management)
+                    }
+                    _ => false,
+                }
             })
     }
 
@@ -167,16 +160,12 @@ impl World {
     fn rivals(&self, thread: ThreadId) -> Threads {
         let Some(call) = self.pending(thread) else { return Threads::NONE };
         let object = &self.objects[call.object.0 as usize];
-        let breakers = if self.breaks > 0 && self.timing == Timing::Any {
-            object.writers
-        } else {
-            object.writers & self.inside()
-        };
+        let breakers = object.writers;
         let rivals = match call.op {
             Op::Start | Op::Join | Op::EventWait | Op::Choose(_) | Op::CondBlock => Threads::NONE,
             Op::Lock | Op::TryLock | Op::Unlock | Op::SemWait | Op::SemTimedWait => object.users,
             Op::EventIsSet => object.wakers,
-            Op::Recv => object.users | breakers,
+            Op::Recv => object.users,
             Op::Send(_) | Op::Drain => object.wakers | breakers,
             Op::Load => object.writers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
@@ -184,17 +173,18 @@ impl World {
                 let linked = object.linked.iter().map(|id| &self.objects[id.0 as usize]);
                 std::iter::once(object)
                     .chain(linked)
-                    .fold(Threads::NONE, |all, o| all | o.users | o.wakers | o.writers)
+                    .fold(Threads::NONE, |all, o| all | o.wakers | o.writers)
             }
-            Op::Exit => Threads::ALL,
+            Op::Exit => self.process_of(thread),
         };
         rivals.without(thread)
     }
 
-    /// The threads that are not environment.
-    fn inside(&self) -> Threads {
-        let inside = self.threads.iter().enumerate().filter(|(_, t)| !t.environment);
-        inside.fold(Threads::NONE, |all, (index, _)| all.with(ThreadId(index as u8)))
+    /// The threads of the same process.
+    fn process_of(&self, thread: ThreadId) -> Threads {
+        let process = self.threads[thread.0 as usize].process;
+        let mates = self.threads.iter().enumerate().filter(|(_, t)| t.process == process);
+        mates.fold(Threads::NONE, |all, (index, _)| all.with(ThreadId(index as u8)))
     }
 
     /// Who could end the present wait of `thread`, by the declared contracts.

@@ -44,8 +44,6 @@ pub struct Thread {
     pub name: Name,
     /// Which process it belongs to (0 destination, 1 source, 2 none).
     pub process: u8,
-    /// Part of the environment: it moves by [`Timing`].
-    pub environment: bool,
     /// A guest CPU: its waits for the big lock are stalls, and its page faults
     /// under that lock are inherent.
     pub vcpu: bool,
@@ -176,7 +174,6 @@ impl World {
         self.threads.push(Thread {
             name,
             process,
-            environment: false,
             vcpu: false,
             management: false,
             parks_on: None,
@@ -288,7 +285,8 @@ impl World {
 
     fn check_order(&mut self, thread: ThreadId, call: &Call) {
         let held = &self.threads[thread.0 as usize].held;
-        let inverted = |(outer, inner): &&(ObjectId, ObjectId)| *outer == call.object && held.contains(inner);
+        let inverted =
+            |(outer, inner): &&(ObjectId, ObjectId)| *outer == call.object && held.contains(inner);
         if let Some((outer, inner)) = self.orders.iter().find(inverted).copied() {
             let (thread_name, inner, outer) =
                 (self.name(thread), self.name_of(inner), self.name_of(outer));
@@ -501,22 +499,27 @@ impl World {
                 *signalled = signalled.without(thread);
                 Outcome::Done
             }
-            (Op::Recv, State::Channel { queue, broken }) => match queue.pop_front() {
+            (Op::Recv, State::Channel { queue, broken, .. }) => match queue.pop_front() {
                 Some(payload) => Outcome::Received(payload),
                 None => {
                     assert!(*broken, "{name}: nothing to receive");
                     Outcome::Broken
                 }
             },
-            (Op::Send(payload), State::Channel { queue, broken }) => {
+            (Op::Send(payload), State::Channel { queue, broken, silent }) => {
                 if *broken {
-                    return Outcome::Broken;
+                    let seems = *silent && alternative == 0;
+                    return if seems { Outcome::Done } else { Outcome::Broken };
                 }
                 queue.push_back(payload.clone());
                 Outcome::Done
             }
             (Op::Drain, State::Channel { broken, .. }) => {
-                if *broken { Outcome::Broken } else { Outcome::Done }
+                if *broken {
+                    Outcome::Broken
+                } else {
+                    Outcome::Done
+                }
             }
             (Op::Load, State::Variable { value }) => Outcome::Value(*value),
             (Op::Store(new), State::Variable { value }) => {
@@ -541,7 +544,7 @@ impl World {
                 assert!(alternative < *n, "{name}: choice out of range");
                 Outcome::Value(u64::from(alternative))
             }
-            (Op::Break, State::Channel { .. }) => self.cut(call.object, alternative),
+            (Op::Break, State::Channel { .. }) => self.cut(call.object),
             (Op::Shutdown, State::Channel { .. }) => self.shut(call.object),
             (Op::Exit, State::Process) => {
                 self.kill(thread);
@@ -553,28 +556,23 @@ impl World {
         }
     }
 
-    /// Breaks a link. Of a paced channel nothing in flight arrives; of the
-    /// others the alternative says, as digits to the base (in flight + 1), how
-    /// many messages of each still arrive.
-    fn cut(&mut self, first: ObjectId, alternative: u8) -> Outcome {
+    /// Breaks a link. Of a paced channel nothing in flight arrives.
+    fn cut(&mut self, first: ObjectId) -> Outcome {
         if self.breaks == 0 || self.is_broken(first) {
             return Outcome::Broken;
         }
         self.breaks -= 1;
-        let mut digits = u32::from(alternative);
-        let mut links = vec![first];
-        links.extend(self.objects[first.0 as usize].linked.iter().copied());
-        for id in links {
+        let linked = self.objects[first.0 as usize].linked.clone();
+        for id in linked.into_iter().chain([first]) {
             self.touch(id, Access::Write);
             let object = &mut self.objects[id.0 as usize];
             let paced = object.paced && self.timing == Timing::Idle;
-            if let State::Channel { queue, broken } = &mut object.state {
-                let all = queue.len() as u32 + 1;
-                queue.truncate(if paced { 0 } else { (digits % all) as usize });
-                if !paced {
-                    digits /= all;
+            if let State::Channel { queue, broken, silent } = &mut object.state {
+                if paced {
+                    queue.clear();
                 }
                 *broken = true;
+                *silent = self.timing == Timing::Any;
             }
         }
         Outcome::Done
@@ -586,12 +584,12 @@ impl World {
     }
 
     fn shut(&mut self, first: ObjectId) -> Outcome {
-        let mut links = vec![first];
-        links.extend(self.objects[first.0 as usize].linked.iter().copied());
-        for id in links {
+        let linked = self.objects[first.0 as usize].linked.clone();
+        for id in linked.into_iter().chain([first]) {
             self.touch(id, Access::Write);
-            if let State::Channel { broken, .. } = &mut self.objects[id.0 as usize].state {
+            if let State::Channel { broken, silent, .. } = &mut self.objects[id.0 as usize].state {
                 *broken = true;
+                *silent = false;
             }
         }
         Outcome::Done

@@ -118,9 +118,10 @@ pub struct Scenario {
     /// RCU callbacks, run under the BQL, are pending.
     pub rcu_callbacks: bool,
     /// Messages of the stream that may be in flight when a write returns; 0: a
-    /// write returns when its message has arrived.
-    pub stream_capacity: usize,
-    /// The same of the return path; absent: a write never blocks.
+    /// write returns when its message has arrived; absent: it never blocks.
+    #[serde(default)]
+    pub stream_capacity: Option<usize>,
+    /// The same of the return path.
     #[serde(default)]
     pub return_path_capacity: Option<usize>,
     /// Condition waits that may end without a signal.

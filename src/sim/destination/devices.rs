@@ -35,7 +35,10 @@ impl Cast {
             Device::Vfio => {
                 let thread = self.threads.vfio_load.expect("declared with the device");
                 cx.with(&self.incoming, |mis| mis.load_threads = true);
-                cx.create(thread, at("vfio_multifd_switchover_start", "qemu_loadvm_start_load_thread"));
+                cx.create(
+                    thread,
+                    at("vfio_multifd_switchover_start", "qemu_loadvm_start_load_thread"),
+                );
             }
         }
     }

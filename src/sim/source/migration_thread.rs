@@ -76,7 +76,8 @@ impl Cast {
         cx.lock(self.src_bql, at(f, "bql_lock")).await;
         cx.with(&self.outgoing, |s| s.guest_runs = false);
         if !old {
-            self.migrate_set_state(cx, Side::Source, Status::Active, Status::Device, set_state).await;
+            self.migrate_set_state(cx, Side::Source, Status::Active, Status::Device, set_state)
+                .await;
         }
         let sent = self.send_package(cx).await;
         let before = if old { Status::PostcopyActive } else { Status::Device };
@@ -160,6 +161,7 @@ impl Cast {
             cx.event_wait(self.postcopy_package_loaded_event, site).await;
             let (old, new) = (Status::PostcopyDevice, Status::PostcopyActive);
             self.migrate_set_state(cx, Side::Source, old, new, at(f, "migrate_set_state")).await;
+            self.open_break_window(cx);
         }
     }
 
@@ -190,7 +192,8 @@ impl Cast {
     async fn ram_save_page<R: Runtime>(&self, cx: &R, page: u32) -> Result<(), Broken> {
         let content = self.guest.after[page as usize].clone();
         let content = (!is_zero(&content)).then_some(content);
-        self.send_message(cx, Message::Page(page, content), at("ram_save_page", "qemu_fflush")).await
+        self.send_message(cx, Message::Page(page, content), at("ram_save_page", "qemu_fflush"))
+            .await
     }
 
     /// The dirty bitmap, once.
