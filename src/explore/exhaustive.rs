@@ -43,9 +43,12 @@ pub fn exhaustive<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration 
                 (state, world.choices(world.persistent(movable)))
             });
             result.steps += 1;
-            if result.steps.is_multiple_of(1024) && limits.reached(result.steps) {
-                result.cut = Some("the budget ran out".into());
-                break 'executions;
+            if result.steps.is_multiple_of(1024) {
+                limits.note(seen.len() as u64, result.found.len());
+                if limits.reached(result.steps) {
+                    result.cut = Some("the budget ran out".into());
+                    break 'executions;
+                }
             }
             execution.world(|world| {
                 result.collect(world, &path);

@@ -4,6 +4,8 @@
 
 mod exhaustive;
 mod result;
+mod sampled;
 
 pub use exhaustive::exhaustive;
 pub use result::{Exploration, Found, Limits};
+pub use sampled::{harvest, sample, stress};

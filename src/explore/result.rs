@@ -25,6 +25,9 @@ pub struct Limits {
     pub interrupted: Arc<AtomicBool>,
     /// Steps taken so far, for a progress line.
     pub progress: Arc<AtomicU64>,
+    /// Distinct states so far, or executions where none are kept, and kinds of
+    /// violation, for the same line.
+    pub seen: Arc<[AtomicU64; 2]>,
     started: Instant,
 }
 
@@ -42,8 +45,20 @@ impl Limits {
             executions: None,
             interrupted: Arc::default(),
             progress: Arc::default(),
+            seen: Arc::default(),
             started: Instant::now(),
         }
+    }
+
+    /// Says how far the exploration is.
+    pub fn note(&self, states: u64, found: usize) {
+        self.seen[0].store(states, Ordering::Relaxed);
+        self.seen[1].store(found as u64, Ordering::Relaxed);
+    }
+
+    /// What is left of the budget, if there is one.
+    pub fn left(&self) -> Option<Duration> {
+        self.budget.map(|budget| budget.saturating_sub(self.started.elapsed()))
     }
 
     /// Whether to stop now. Looks at the clock: call it every thousand steps.

@@ -2,7 +2,8 @@
 //! postcopy and recovery, source and destination, for any lock plan.
 //! Must not know: which engine explores it, or how a result is shown.
 
-mod data;
+pub mod data;
+pub mod image;
 mod plan;
 mod scenario;
 
