@@ -313,9 +313,6 @@ pub struct Object {
     pub writers: Threads,
     /// What a wait on it needs from outside, if it does.
     pub environment: Option<Environment>,
-    /// A lock that must not be held during a wait for the environment, and for
-    /// which vCPUs' waits are counted (the BQL).
-    pub big: bool,
     /// A lock that somebody tries: its unlock is then visible.
     pub tried: bool,
     /// Messages arrive one a tick, when nobody else can move.
@@ -336,7 +333,6 @@ impl Object {
             wakers: Threads::NONE,
             writers: Threads::NONE,
             environment: None,
-            big: false,
             tried: false,
             paced: false,
             capacity: usize::MAX,

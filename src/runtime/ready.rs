@@ -38,7 +38,10 @@ impl World {
             }
             (Op::Choose(n), _) => (1 << n) - 1,
             (Op::Break, State::Channel { broken, .. }) => {
-                if *broken || self.breaks == 0 {
+                if *broken || self.breaks_over {
+                    return 1;
+                }
+                if self.breaks == 0 {
                     return 0;
                 }
                 (1u64 << self.survivals(call.object).min(63)) - 1

@@ -29,7 +29,9 @@ impl World {
         let mut able = Threads::NONE;
         for (index, thread) in self.threads.iter().enumerate() {
             let id = ThreadId(index as u8);
-            match thread.phase {
+            let at_rest = |call: &super::Call| thread.parks_on == Some(call.object);
+            match &thread.phase {
+                Phase::Waiting(call) if thread.management && at_rest(call) => able = able.with(id),
                 Phase::Waiting(_) if self.alternatives(id) == 0 => stuck = stuck.with(id),
                 Phase::Waiting(_) | Phase::Running => able = able.with(id),
                 Phase::Finished | Phase::Killed => {}

@@ -49,6 +49,8 @@ pub struct Thread {
     /// A guest CPU: its waits for the big lock are stalls, and its page faults
     /// under that lock are inherent.
     pub vcpu: bool,
+    /// Stands for people: at rest, it can still act at any time.
+    pub management: bool,
     /// A server: waiting here is rest, not a hang.
     pub parks_on: Option<ObjectId>,
     /// Detached: nobody is to join it.
@@ -106,8 +108,10 @@ pub struct World {
     pub stall_bound: u32,
     /// How often a condition wait may yet end without a signal.
     pub spurious: u32,
-    /// How often a channel may yet break.
+    /// How often a channel may yet break, from now on.
     pub breaks: u32,
+    /// No channel will break any more: who waits to break one goes on.
+    pub breaks_over: bool,
     /// Operations done.
     pub steps: u32,
     pub violations: Vec<Violation>,
@@ -120,6 +124,7 @@ pub struct World {
     /// The accesses of the present step, where somebody wants them (dpor).
     pub accesses: Option<Vec<(ObjectId, Access)>>,
     big: Vec<ObjectId>,
+    orders: Vec<(ObjectId, ObjectId)>,
     scratch: Bytes,
 }
 
@@ -148,6 +153,7 @@ impl World {
             stall_bound: u32::MAX,
             spurious: 0,
             breaks: 0,
+            breaks_over: false,
             steps: 0,
             violations: Vec::new(),
             facts: BTreeMap::new(),
@@ -155,6 +161,7 @@ impl World {
             log: None,
             accesses: None,
             big: Vec::new(),
+            orders: Vec::new(),
             scratch: Bytes::default(),
         }
     }
@@ -171,6 +178,7 @@ impl World {
             process,
             environment: false,
             vcpu: false,
+            management: false,
             parks_on: None,
             detached: false,
             phase: Phase::Running,
@@ -202,11 +210,19 @@ impl World {
     /// Adds an object.
     pub fn add(&mut self, object: Object) -> ObjectId {
         let id = ObjectId(self.objects.len() as u16);
-        if object.big {
-            self.big.push(id);
-        }
         self.objects.push(object);
         id
+    }
+
+    /// Declares `mutex` big: not to be held during a wait for the environment, and
+    /// vCPUs' waits for it are counted (the BQL).
+    pub fn mark_big(&mut self, mutex: ObjectId) {
+        self.big.push(mutex);
+    }
+
+    /// Declares the documented order: `outer` is never taken inside `inner`.
+    pub fn order(&mut self, outer: ObjectId, inner: ObjectId) {
+        self.orders.push((outer, inner));
     }
 
     /// The object `id`, to declare more of it.
@@ -258,7 +274,21 @@ impl World {
                 format!("{} locks {} twice", self.name(thread), self.name_of(call.object));
             self.abort(Rule::TakenTwice, thread, call.site, message);
         }
+        if matches!(call.op, Op::Lock) {
+            self.check_order(thread, &call);
+        }
         self.threads[thread.0 as usize].phase = Phase::Waiting(call);
+    }
+
+    fn check_order(&mut self, thread: ThreadId, call: &Call) {
+        let held = &self.threads[thread.0 as usize].held;
+        let inverted = |(outer, inner): &&(ObjectId, ObjectId)| *outer == call.object && held.contains(inner);
+        if let Some((outer, inner)) = self.orders.iter().find(inverted).copied() {
+            let (thread_name, inner, outer) =
+                (self.name(thread), self.name_of(inner), self.name_of(outer));
+            let message = format!("{thread_name} locks {outer} while it holds {inner}");
+            self.violate(Rule::OrderInversion, thread, call.site, message);
+        }
     }
 
     /// S1: nobody may hold a big lock while it waits for the environment.
@@ -395,6 +425,11 @@ impl World {
                 continue;
             }
             let (site, object) = (call.site, call.object);
+            // A vCPU that faults with the lock held is inherent: counted apart.
+            if self.owner(object).is_some_and(|owner| self.threads[owner.0 as usize].vcpu) {
+                *self.facts.entry("bql_ticks_behind_a_faulting_vcpu").or_default() += 1;
+                continue;
+            }
             let thread = &mut self.threads[index];
             thread.stalled += 1;
             let (stalled, vcpu) = (thread.stalled, thread.vcpu);
@@ -507,7 +542,9 @@ impl World {
     /// others the alternative says, as digits to the base (in flight + 1), how
     /// many messages of each still arrive.
     fn cut(&mut self, first: ObjectId, alternative: u8) -> Outcome {
-        assert!(self.breaks > 0, "no break left");
+        if self.breaks == 0 || self.is_broken(first) {
+            return Outcome::Broken;
+        }
         self.breaks -= 1;
         let mut digits = u32::from(alternative);
         let mut links = vec![first];
@@ -528,6 +565,11 @@ impl World {
         Outcome::Done
     }
 
+    /// Whether `channel` is broken.
+    pub fn is_broken(&self, channel: ObjectId) -> bool {
+        matches!(self.objects[channel.0 as usize].state, State::Channel { broken: true, .. })
+    }
+
     fn shut(&mut self, first: ObjectId) -> Outcome {
         let mut links = vec![first];
         links.extend(self.objects[first.0 as usize].linked.iter().copied());
@@ -542,9 +584,9 @@ impl World {
 
     fn kill(&mut self, by: ThreadId) {
         let process = self.threads[by.0 as usize].process;
-        for (index, thread) in self.threads.iter_mut().enumerate() {
+        for thread in &mut self.threads {
             let over = matches!(thread.phase, Phase::Finished | Phase::Killed);
-            if thread.process == process && index != by.0 as usize && !over {
+            if thread.process == process && !over {
                 thread.phase = Phase::Killed;
             }
         }
@@ -632,7 +674,7 @@ impl World {
             let history = if phase == 3 { 0 } else { thread.history };
             bytes.feed(&(phase, history, thread.stalled));
         }
-        bytes.feed(&(self.spurious, self.breaks, self.ended));
+        bytes.feed(&(self.spurious, self.breaks, self.breaks_over, self.ended));
         let state = bytes.fingerprint();
         self.scratch = bytes;
         state

@@ -2,13 +2,27 @@
 //! postcopy and recovery, source and destination, for any lock plan.
 //! Must not know: which engine explores it, or how a result is shown.
 
+mod cast;
 pub mod data;
+mod destination;
+mod handlers;
 pub mod image;
+mod judge;
+mod migration;
+mod network;
 mod plan;
+mod ram;
 mod scenario;
+mod script;
+mod source;
+mod state;
+mod status;
+mod stream;
 
 pub use data::DataError;
+pub use migration::Migration;
 pub use plan::{
     LoadState, LoadvmBql, Plan, RecoverAccept, SectionCheck, Teardown, Version, VfioCleanup,
 };
+pub use ram::{Content, Guest};
 pub use scenario::{Break, Device, Expectation, Moves, Scenario, Size, Verdict};

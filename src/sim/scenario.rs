@@ -247,6 +247,12 @@ impl Scenario {
                 self.name, size.name
             ));
         }
+        if self.hostile_section && !size.monitor {
+            return Some(format!(
+                "{} may pause the destination, which needs the monitor: size s or larger, not {}",
+                self.name, size.name
+            ));
+        }
         needs_monitor.then(|| {
             format!(
                 "{} recovers from a break, which needs the monitor: size s or larger, not {}",

@@ -1,0 +1,506 @@
+//! Who and what takes part: the threads of both QEMUs, their locks, semaphores,
+//! channels and data, each with its declared contract.
+//! Must not know: what the threads do.
+
+use super::plan::{LoadvmBql, Plan, RecoverAccept, Teardown, VfioCleanup, Version};
+use super::ram::{Guest, Page};
+use super::scenario::{Break, Device, Scenario, Size};
+use super::status::Status;
+use super::stream::{FaultEvent, MainEvent, Message, MonitorEvent, Reply};
+use crate::runtime::{
+    Cell, Channel, Environment, Name, Object, ObjectId, Protection, State, ThreadId, Threads, World,
+};
+use std::collections::{BTreeSet, VecDeque};
+
+/// How many connections there can be: the first and one after the break.
+pub const LINKS: usize = 2;
+
+/// The threads, by their names in QEMU (`-name debug-threads=on`).
+pub struct Threaded {
+    pub main: ThreadId,
+    pub listen: ThreadId,
+    pub fault: Option<ThreadId>,
+    pub monitor: Option<ThreadId>,
+    pub migration: Option<ThreadId>,
+    pub return_path: [Option<ThreadId>; LINKS],
+    pub network: Option<ThreadId>,
+    pub vcpus: Vec<ThreadId>,
+    pub call_rcu: Option<ThreadId>,
+    pub vfio_load: Option<ThreadId>,
+}
+
+/// The vCPUs as the main loop sees them; under the BQL.
+#[derive(Hash, Default)]
+pub struct Cpus {
+    /// `vm_start()` was called.
+    pub running: bool,
+    /// Work queued by `run_on_cpu` for vCPU 0, and whether it is done.
+    pub work_queued: bool,
+    pub work_done: bool,
+}
+
+/// `MigrationIncomingState`, the part that page requests share.
+#[derive(Hash, Default)]
+pub struct Requests {
+    /// `page_requested`.
+    pub requested: BTreeSet<u32>,
+}
+
+/// `MigrationIncomingState` and RAM, handed from the main thread to the listen
+/// thread at its creation and back at its end.
+#[derive(Hash)]
+pub struct Incoming {
+    /// `receivedmap`.
+    pub received: Vec<bool>,
+    /// Index of the connection that `from_src_file` is on.
+    pub from_src_file: usize,
+    pub have_listen_thread: bool,
+    /// A load thread was started (VFIO).
+    pub load_threads: bool,
+    /// `migration_incoming_state_destroy` has run.
+    pub destroyed: bool,
+    /// `load_cleanup` hooks have run.
+    pub cleaned: bool,
+}
+
+/// VFIO's load thread, under `load_bufs_mutex`.
+#[derive(Hash, Default)]
+pub struct VfioLoad {
+    pub want_exit: bool,
+    pub config_loaded: bool,
+}
+
+/// `RAMState` and `MigrationState` of the source, the migration thread's own.
+#[derive(Hash)]
+pub struct Outgoing {
+    /// Index of the connection that `to_dst_file` is on.
+    pub to_dst_file: usize,
+    /// `rb->bmap`.
+    pub dirty: Vec<bool>,
+    pub guest_runs: bool,
+    /// The hostile section was sent.
+    pub hostile_sent: bool,
+    pub bitmap_sent: bool,
+    /// `rp_state.rp_thread_created`.
+    pub rp_thread_created: bool,
+}
+
+/// Everything the thread bodies share.
+pub struct Cast {
+    pub plan: Plan,
+    pub scenario: Scenario,
+    pub guest: Guest,
+    pub threads: Threaded,
+
+    pub bql: ObjectId,
+    pub main_queue: Channel<MainEvent>,
+    pub monitor_queue: Channel<MonitorEvent>,
+    pub streams: [Channel<Message>; LINKS],
+    pub return_paths: [Channel<Reply>; LINKS],
+    pub page_request_mutex: ObjectId,
+    pub rp_mutex: ObjectId,
+    pub mis_state: ObjectId,
+    pub postcopy_state: ObjectId,
+    /// 0 is NULL, else the connection's index and one.
+    pub to_src_file: ObjectId,
+    pub thread_sync_sem: ObjectId,
+    pub main_thread_load_event: ObjectId,
+    pub postcopy_pause_sem_dst: ObjectId,
+    pub postcopy_pause_sem_fault: ObjectId,
+    pub userfault_fd: Channel<FaultEvent>,
+    pub pages: Vec<ObjectId>,
+    pub halt_cond: Vec<ObjectId>,
+    pub qemu_work_cond: ObjectId,
+    pub dbm_load_lock: ObjectId,
+    pub call_rcu_event: ObjectId,
+    pub load_bufs_mutex: ObjectId,
+    pub load_bufs_buffer_ready_cond: ObjectId,
+    pub destination: ObjectId,
+
+    pub src_bql: ObjectId,
+    pub src_state: ObjectId,
+    /// `migrate_has_error()` (7.2: `rp_state.error`).
+    pub src_error: ObjectId,
+    pub qemu_file_lock: ObjectId,
+    pub bitmap_mutex: ObjectId,
+    pub src_page_req_mutex: ObjectId,
+    pub postcopy_pause_sem: ObjectId,
+    pub postcopy_pause_rp_sem: ObjectId,
+    pub rp_sem: ObjectId,
+    pub postcopy_package_loaded_event: ObjectId,
+
+    /// Events that management waits for.
+    pub management: ObjectId,
+    /// `migrate-recover` has answered.
+    pub recover_reply: ObjectId,
+    /// Pages have been placed up to `Guest::break_after`.
+    pub break_point: ObjectId,
+    /// `migrate_fd_cleanup_schedule`: the source's cleanup BH is due.
+    pub cleanup_due: ObjectId,
+
+    pub cpus: Cell<Cpus>,
+    pub requests: Cell<Requests>,
+    pub incoming: Cell<Incoming>,
+    pub memory: Vec<Cell<Page>>,
+    pub vfio: Cell<VfioLoad>,
+    pub outgoing: Cell<Outgoing>,
+    pub src_page_requests: Cell<VecDeque<u32>>,
+}
+
+/// Adds objects with their contracts, tersely.
+struct Props<'a>(&'a mut World);
+
+impl Props<'_> {
+    fn mutex(&mut self, name: &'static str, users: Threads) -> ObjectId {
+        let state = State::Mutex { owner: None };
+        self.0.add(Object { users, ..Object::new(name.into(), state) })
+    }
+
+    fn semaphore(&mut self, name: &'static str, users: Threads, wakers: Threads) -> ObjectId {
+        let state = State::Semaphore { count: 0 };
+        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+    }
+
+    fn event(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
+        let state = State::Event { set: false };
+        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+    }
+
+    fn condition(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
+        let state = State::Condition { waiting: Threads::NONE, signalled: Threads::NONE };
+        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+    }
+
+    fn variable(&mut self, name: &'static str, users: Threads, writers: Threads, value: u64) -> ObjectId {
+        let state = State::Variable { value };
+        self.0.add(Object { users: users | writers, writers, ..Object::new(name.into(), state) })
+    }
+
+    fn channel<T>(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> Channel<T> {
+        let state = State::Channel { queue: VecDeque::new(), broken: false };
+        Channel::new(self.0.add(Object { users, wakers, ..Object::new(name.into(), state) }))
+    }
+}
+
+fn optional(ids: &[Option<ThreadId>]) -> Threads {
+    ids.iter().flatten().fold(Threads::NONE, |set, id| set.with(*id))
+}
+
+impl Threaded {
+    fn new(world: &mut World, plan: &Plan, scenario: &Scenario, size: &Size) -> Threaded {
+        let main = world.thread("main", 0);
+        let listen = world.thread("mig/dst/listen", 0);
+        let fault = size.fault_thread.then(|| world.thread("mig/dst/fault", 0));
+        let monitor = size.monitor.then(|| world.thread("mon_iothread", 0));
+        let migration = size.source.then(|| world.thread("mig/src/main", 1));
+        let rp = |world: &mut World, n| {
+            size.source.then(|| world.thread(Name::nth("mig/src/return", n), 1))
+        };
+        let return_path = [rp(world, 0), rp(world, 1)];
+        let network = size.source.then(|| world.thread("network", 2));
+        let vcpu = |n| world.thread(Name::nth("vcpu", u32::from(n)), 0);
+        let vcpus: Vec<ThreadId> = (0..size.vcpus).map(vcpu).collect();
+        let call_rcu = scenario.rcu_callbacks.then(|| world.thread("call_rcu", 0));
+        let vfio = scenario.devices.contains(&Device::Vfio);
+        let vfio_load = vfio.then(|| world.thread("vfio_load_bufs", 0));
+        for thread in &vcpus {
+            world.threads[thread.0 as usize].vcpu = true;
+        }
+        // 10.2 creates the listen thread joinable; before, it is detached.
+        world.threads[listen.0 as usize].detached = plan.teardown != Teardown::MainBhJoin;
+        Threaded {
+            main,
+            listen,
+            fault,
+            monitor,
+            migration,
+            return_path,
+            network,
+            vcpus,
+            call_rcu,
+            vfio_load,
+        }
+    }
+
+    /// The destination's threads that VM and migration code run in.
+    fn of(&self, ids: &[ThreadId]) -> Threads {
+        Threads::of(ids)
+    }
+}
+
+impl Cast {
+    /// Declares everything in `world`.
+    pub fn new(
+        world: &mut World,
+        plan: &Plan,
+        scenario: &Scenario,
+        size: &Size,
+        guest: &Guest,
+    ) -> Cast {
+        world.timing = scenario.environment.into();
+        world.stall_bound = scenario.stall_bound;
+        world.spurious = scenario.spurious_wakeups;
+        world.breaks = u32::from(scenario.breaks == Break::Anytime);
+        world.breaks_over = scenario.breaks == Break::Never;
+        let t = Threaded::new(world, plan, scenario, size);
+        let main = t.of(&[t.main]);
+        let listen = t.of(&[t.listen]);
+        let fault = optional(&[t.fault]);
+        let monitor = optional(&[t.monitor]);
+        let migration = optional(&[t.migration]);
+        let rp = optional(&t.return_path);
+        let network = optional(&[t.network]);
+        let vcpus = t.of(&t.vcpus);
+        let call_rcu = optional(&[t.call_rcu]);
+        let vfio_load = optional(&[t.vfio_load]);
+        let accepts = match plan.recover_accept {
+            RecoverAccept::Iothread => monitor,
+            RecoverAccept::MainLoop => main,
+        };
+        // Who stands for people and the network, and who asks for recovery.
+        let management = if network.is_empty() { monitor } else { network };
+        let tears_down = if plan.teardown == Teardown::MainBhJoin { main } else { listen };
+
+        let listen_takes_bql = plan.loadvm_bql != LoadvmBql::None
+            || plan.teardown == Teardown::ListenWithBql
+            || plan.vfio_cleanup == VfioCleanup::TakesBql;
+        let mut bql_users = main | vcpus | call_rcu | vfio_load;
+        if listen_takes_bql {
+            bql_users = bql_users | listen;
+        }
+
+        let mut p = Props(world);
+        let bql = p.mutex("bql", bql_users);
+        let main_queue = p.channel("main_loop", main, main | listen | management | monitor);
+        let monitor_queue = p.channel("mon_queue", monitor, management);
+        let stream = |p: &mut Props, n| {
+            p.channel(Name::nth("from_src_file", n), main | listen, migration)
+        };
+        let streams = [stream(&mut p, 0), stream(&mut p, 1)];
+        let ends_process = main | listen;
+        let return_path = |p: &mut Props, n| {
+            let reader = if plan.version == Version::V7_2 { rp } else { optional(&[t.return_path[n as usize]]) };
+            p.channel(Name::nth("to_src_file", n), reader, main | listen | fault)
+        };
+        let return_paths = [return_path(&mut p, 0), return_path(&mut p, 1)];
+        let page_request_mutex = p.mutex("page_request_mutex", main | listen | fault);
+        let rp_mutex = p.mutex("rp_mutex", main | listen | fault);
+        let initial = if plan.version == Version::V7_2 { Status::None } else { Status::Setup };
+        let mis_state =
+            p.variable("mis->state", network | monitor | main, main | listen | accepts, initial as u64);
+        let postcopy_state = p.variable("postcopy_state", main | listen, main | listen, 0);
+        let to_src_file =
+            p.variable("mis->to_src_file", fault, main | listen | accepts, 1);
+        let thread_sync_sem = p.semaphore("thread_sync_sem", main, listen | fault);
+        let main_thread_load_event = p.event("main_thread_load_event", listen, main);
+        let postcopy_pause_sem_dst = p.semaphore("postcopy_pause_sem_dst", listen, accepts);
+        let postcopy_pause_sem_fault = p.semaphore("postcopy_pause_sem_fault", fault, listen);
+        let userfault_fd = p.channel("userfault_fd", fault, vcpus | main | listen);
+        let pages = (0..guest.before.len() as u32)
+            .map(|n| p.event(Name::nth("page", n), vcpus | listen, main | listen))
+            .collect::<Vec<_>>();
+        let halt_cond = (0..size.vcpus)
+            .map(|n| {
+                let vcpu = t.of(&[t.vcpus[n as usize]]);
+                p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main)
+            })
+            .collect();
+        let qemu_work_cond = p.condition("qemu_work_cond", main, vcpus);
+        let dbm_load_lock = p.mutex("DBMLoadState.lock", main | listen);
+        let call_rcu_event = p.event("rcu_call_ready_event", call_rcu, main);
+        let load_bufs_mutex = p.mutex("load_bufs_mutex", main | listen | vfio_load);
+        let load_bufs_buffer_ready_cond =
+            p.condition("load_bufs_buffer_ready_cond", vfio_load, main | listen);
+        let destination = p.0.add(Object {
+            users: main | listen,
+            ..Object::new("destination".into(), State::Process)
+        });
+
+        let src_bql = p.mutex("bql (source)", migration | network);
+        let src_state = p.variable(
+            "s->state",
+            migration | rp | network,
+            migration | rp | network,
+            Status::Setup as u64,
+        );
+        let src_error = p.variable("s->error", migration | rp | network, migration | rp | network, 0);
+        let qemu_file_lock = p.mutex("qemu_file_lock", migration | network | rp);
+        let bitmap_mutex = p.mutex("bitmap_mutex", migration);
+        let src_page_req_mutex = p.mutex("src_page_req_mutex", migration | rp);
+        let postcopy_pause_sem = p.semaphore("postcopy_pause_sem", migration, network);
+        let postcopy_pause_rp_sem = p.semaphore("postcopy_pause_rp_sem", rp, migration);
+        let rp_sem = p.semaphore("rp_sem", migration, rp);
+        let postcopy_package_loaded_event = p.event("postcopy_package_loaded_event", migration, rp);
+        let management_sem =
+            p.semaphore("management", management, listen | migration | main);
+        let recover_reply = p.semaphore("migrate-recover", management, monitor);
+        let break_point = p.semaphore("break point", network, listen);
+        let cleanup_due = p.variable("migration_cleanup_bh", network, migration, 0);
+
+        let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default());
+        let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default());
+        let pages_count = guest.before.len();
+        let incoming = Incoming {
+            received: vec![false; pages_count],
+            from_src_file: 0,
+            have_listen_thread: false,
+            load_threads: false,
+            destroyed: false,
+            cleaned: false,
+        };
+        let incoming = Cell::new(world, Protection::HandOver, incoming);
+        let memory =
+            (0..pages_count).map(|_| Cell::new(world, Protection::HandOver, Page::default())).collect();
+        let vfio = Cell::new(world, Protection::Lock(load_bufs_mutex), VfioLoad::default());
+        let outgoing = Outgoing {
+            to_dst_file: 0,
+            dirty: vec![true; pages_count],
+            guest_runs: true,
+            hostile_sent: false,
+            bitmap_sent: false,
+            rp_thread_created: true,
+        };
+        let outgoing = Cell::new(world, Protection::HandOver, outgoing);
+        let src_page_requests = Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new());
+
+        let cast = Cast {
+            plan: plan.clone(),
+            scenario: scenario.clone(),
+            guest: guest.clone(),
+            threads: t,
+            bql,
+            main_queue,
+            monitor_queue,
+            streams,
+            return_paths,
+            page_request_mutex,
+            rp_mutex,
+            mis_state,
+            postcopy_state,
+            to_src_file,
+            thread_sync_sem,
+            main_thread_load_event,
+            postcopy_pause_sem_dst,
+            postcopy_pause_sem_fault,
+            userfault_fd,
+            pages,
+            halt_cond,
+            qemu_work_cond,
+            dbm_load_lock,
+            call_rcu_event,
+            load_bufs_mutex,
+            load_bufs_buffer_ready_cond,
+            destination,
+            src_bql,
+            src_state,
+            src_error,
+            qemu_file_lock,
+            bitmap_mutex,
+            src_page_req_mutex,
+            postcopy_pause_sem,
+            postcopy_pause_rp_sem,
+            rp_sem,
+            postcopy_package_loaded_event,
+            management: management_sem,
+            recover_reply,
+            break_point,
+            cleanup_due,
+            cpus,
+            requests,
+            incoming,
+            memory,
+            vfio,
+            outgoing,
+            src_page_requests,
+        };
+        cast.contracts(world, management, tears_down, ends_process);
+        cast
+    }
+
+    /// What is special about some of the objects and threads.
+    fn contracts(&self, world: &mut World, management: Threads, tears_down: Threads, exits: Threads) {
+        let t = &self.threads;
+        let network = optional(&[t.network]);
+        world.mark_big(self.bql);
+        world.mark_big(self.src_bql);
+        for n in 0..LINKS {
+            let (stream, reply) = (self.streams[n].id, self.return_paths[n].id);
+            let breakers = network | Threads::of(&[t.main, t.listen]) | optional(&[t.migration]);
+            let breakers = breakers | optional(&t.return_path);
+            let object = world.object(stream);
+            object.environment = Some(Environment::Network);
+            object.paced = true;
+            object.capacity = self.scenario.stream_capacity;
+            object.writers = breakers;
+            object.linked = vec![reply];
+            let object = world.object(reply);
+            object.writers = breakers;
+            object.linked = vec![stream];
+            // A process that ends sends nothing more.
+            object.wakers = object.wakers | exits;
+            object.capacity = self.scenario.return_path_capacity.unwrap_or(usize::MAX);
+        }
+        for page in &self.pages {
+            world.object(*page).environment = Some(Environment::Page);
+        }
+        for sem in [self.postcopy_pause_sem_dst, self.postcopy_pause_sem, self.management] {
+            world.object(sem).environment = Some(Environment::Management);
+        }
+        let park = |world: &mut World, thread: Option<ThreadId>, object: ObjectId| {
+            if let Some(thread) = thread {
+                world.threads[thread.0 as usize].parks_on = Some(object);
+            }
+        };
+        park(world, Some(t.main), self.main_queue.id);
+        park(world, t.monitor, self.monitor_queue.id);
+        park(world, t.network, self.management);
+        if t.network.is_none() {
+            park(world, t.monitor, self.management);
+        }
+        for thread in management.iter() {
+            world.threads[thread.0 as usize].management = true;
+        }
+        for thread in network.iter() {
+            world.threads[thread.0 as usize].environment = true;
+        }
+        let main = Threads::of(&[t.main]);
+        world.born_by(t.listen, main, if t_joins(&self.plan) { main } else { Threads::NONE });
+        if let Some(thread) = t.fault {
+            world.born_by(thread, main, tears_down);
+        }
+        if let Some(thread) = t.vfio_load {
+            world.born_by(thread, main, main | tears_down);
+        }
+        let joins_rp = optional(&[t.migration, t.network]);
+        if let Some(thread) = t.return_path[1] {
+            world.born_by(thread, network, joins_rp);
+        }
+        if let Some(thread) = t.return_path[0] {
+            let handle = world.handle(thread);
+            let object = world.object(handle);
+            object.users = object.users | joins_rp;
+        }
+        if let Some(thread) = t.migration {
+            let handle = world.handle(thread);
+            let object = world.object(handle);
+            object.users = object.users | network;
+        }
+        // The documented orders: load_bufs_mutex before the BQL; nobody takes
+        // the BQL inside these (THREADS.md, section 1).
+        for inner in [self.page_request_mutex, self.rp_mutex] {
+            world.order(self.bql, inner);
+        }
+        world.order(self.load_bufs_mutex, self.bql);
+        world.order(self.page_request_mutex, self.rp_mutex);
+        for inner in [self.qemu_file_lock, self.bitmap_mutex, self.src_page_req_mutex] {
+            world.order(self.src_bql, inner);
+        }
+        world.order(self.bitmap_mutex, self.src_page_req_mutex);
+        world.order(self.bql, self.dbm_load_lock);
+    }
+}
+
+/// Whether the listen thread is joined.
+fn t_joins(plan: &Plan) -> bool {
+    plan.teardown == Teardown::MainBhJoin
+}

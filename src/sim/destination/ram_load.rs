@@ -1,0 +1,80 @@
+//! RAM on the destination: precopy loads, discards, and the atomic placement of
+//! pages under userfaultfd.
+//! Must not know: which thread it runs in.
+
+use super::incoming::LoadError;
+use crate::lock::{Rule, at};
+use crate::runtime::{Act, Runtime};
+use crate::sim::cast::Cast;
+use crate::sim::ram::Content;
+use std::sync::Arc;
+
+impl Cast {
+    /// `ram_load_precopy()`: userfaultfd is not in use yet.
+    pub fn ram_load_precopy<R: Runtime>(&self, cx: &R, pages: &[(u32, Content)]) {
+        for (page, content) in pages {
+            cx.with(&self.memory[*page as usize], |memory| memory.content = Some(content.clone()));
+        }
+        cx.with(&self.incoming, |mis| pages.iter().for_each(|(n, _)| mis.received[*n as usize] = true));
+    }
+
+    /// `ram_discard_range()`: the pages are missing again.
+    pub fn ram_discard_range<R: Runtime>(&self, cx: &R, pages: &[u32]) {
+        for page in pages {
+            cx.with(&self.memory[*page as usize], |memory| memory.content = None);
+        }
+        cx.with(&self.incoming, |mis| pages.iter().for_each(|n| mis.received[*n as usize] = false));
+    }
+
+    /// `ram_block_enable_notify()`: from now on a missing page faults.
+    pub fn ram_block_enable_notify<R: Runtime>(&self, cx: &R) {
+        let received = cx.with(&self.incoming, |mis| mis.received.clone());
+        for (page, _) in self.pages.iter().zip(received).filter(|(_, received)| *received) {
+            cx.act(Act::Set, *page, at("ram_block_enable_notify", "UFFDIO_REGISTER"));
+        }
+    }
+
+    /// `ram_load_postcopy()` and `qemu_ufd_copy_ioctl()`: the page is there for
+    /// the guest before it is in the receivedmap.
+    pub async fn postcopy_place_page<R: Runtime>(
+        &self,
+        cx: &R,
+        page: u32,
+        content: Option<Content>,
+    ) -> Result<(), LoadError> {
+        let function = if content.is_some() { "postcopy_place_page" } else { "postcopy_place_page_zero" };
+        let size = self.guest.before[page as usize].len();
+        let content = content.unwrap_or_else(|| Arc::from(vec![0; size]));
+        let exists = cx.with(&self.memory[page as usize], |memory| {
+            let exists = memory.content.is_some();
+            if !exists {
+                memory.content = Some(content);
+                memory.placed += 1;
+            }
+            exists
+        });
+        if exists {
+            let message = format!("page {page} is placed twice, the second time over what the guest has");
+            cx.violate(Rule::GuestLost, at(function, "UFFDIO_COPY: EEXIST"), message);
+            return Err(LoadError);
+        }
+        cx.act(Act::Set, self.pages[page as usize], at(function, "UFFDIO_COPY"));
+        cx.lock(self.page_request_mutex, at("qemu_ufd_copy_ioctl", "page_request_mutex")).await;
+        let placed = cx.with(&self.incoming, |mis| {
+            mis.received[page as usize] = true;
+            mis.received.iter().filter(|received| **received).count()
+        });
+        cx.with(&self.requests, |requests| requests.requested.remove(&page));
+        cx.unlock(self.page_request_mutex, at("qemu_ufd_copy_ioctl", "page_request_mutex"));
+        self.reach_break_point(cx, placed as u32);
+        Ok(())
+    }
+
+    /// Real sizes break the network after a number of pages.
+    fn reach_break_point<R: Runtime>(&self, cx: &R, placed: u32) {
+        let clean = (0..self.guest.before.len()).filter(|n| !self.guest.is_dirty(*n)).count() as u32;
+        if self.guest.break_after.is_some_and(|after| placed == clean + after) {
+            cx.act(Act::Post, self.break_point, at("network", "break point"));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The environment: the network, which may break, and management, which
+//! recovers. It also stands for the source's main loop, where `migrate` with
+//! resume and the cleanup bottom half run.
+//! Must not know: how either side pauses.
+
+use super::cast::Cast;
+use super::plan::{RecoverAccept, Version};
+use super::state::Side;
+use super::status::Status;
+use super::stream::{MainEvent, MonitorEvent};
+use crate::lock::at;
+use crate::runtime::{Act, Op, Runtime};
+use std::sync::Arc;
+
+/// Breaks the network if the scenario says so, then serves as management.
+pub async fn network<R: Runtime>(cx: R, c: Arc<Cast>) {
+    cx.started().await;
+    if c.guest.break_after.is_some() {
+        cx.sem_wait(c.break_point, at("network", "break point")).await;
+    }
+    cx.op(Op::Break, c.streams[0].id, at("network", "connection reset")).await;
+    loop {
+        cx.canon("management", ());
+        cx.sem_wait(c.management, at("management", "MIGRATION event")).await;
+        let source = c.status(&cx, Side::Source, at("query-migrate (source)", "s->state")).await;
+        let destination =
+            c.status(&cx, Side::Destination, at("query-migrate", "mis->state")).await;
+        let due = cx.value(Op::Load, c.cleanup_due, at("main_loop_wait", "migration_cleanup_bh")).await;
+        if due != 0 {
+            c.migration_cleanup(&cx).await;
+            return;
+        }
+        if source == Status::PostcopyPaused && destination == Status::PostcopyPaused {
+            c.recover(&cx).await;
+        }
+    }
+}
+
+impl Cast {
+    /// `migration_cleanup()`: joins what is left (7.2: not the return path).
+    async fn migration_cleanup<R: Runtime>(&self, cx: &R) {
+        let left = cx.with(&self.outgoing, |s| s.rp_thread_created);
+        if left && self.plan.version != Version::V7_2 {
+            self.close_return_path_on_source(cx, true).await;
+        }
+        let migration = self.threads.migration.expect("there is a source");
+        cx.join(migration, at("migration_cleanup", "qemu_thread_join")).await;
+    }
+
+    /// `migrate-recover` on the destination, then `migrate` with resume on the
+    /// source, which connects.
+    async fn recover<R: Runtime>(&self, cx: &R) {
+        let site = at("management", "migrate-recover (out of band)");
+        cx.send(self.monitor_queue, MonitorEvent::MigrateRecover, site).await.expect("never shut");
+        cx.sem_wait(self.recover_reply, at("management", "QMP reply")).await;
+        let f = "migrate_fd_connect";
+        cx.lock(self.src_bql, at("qmp_migrate", "bql_lock")).await;
+        let setup = Status::PostcopyRecoverSetup;
+        let (paused, recover) = (Status::PostcopyPaused, Status::PostcopyRecover);
+        let old = self.plan.version == Version::V7_2;
+        if !old {
+            let site = at("migrate_prepare", "migrate_set_state");
+            self.migrate_set_state(cx, Side::Source, paused, setup, site).await;
+        }
+        let site = at("socket_start_outgoing_migration", "connect");
+        match self.plan.recover_accept {
+            RecoverAccept::Iothread => {
+                cx.send(self.monitor_queue, MonitorEvent::Accept, site).await.expect("never shut");
+            }
+            RecoverAccept::MainLoop => {
+                cx.send(self.main_queue, MainEvent::Accept, site).await.expect("never shut");
+            }
+        }
+        cx.op(Op::Store(0), self.src_error, at(f, "migrate_error_free")).await;
+        cx.lock(self.qemu_file_lock, at(f, "qemu_file_lock")).await;
+        cx.with(&self.outgoing, |s| {
+            s.to_dst_file += 1;
+            s.rp_thread_created = true;
+        });
+        cx.unlock(self.qemu_file_lock, at(f, "qemu_file_lock"));
+        if !old {
+            let thread = self.threads.return_path[1].expect("there is a source");
+            cx.create(thread, at("open_return_path_on_source", "qemu_thread_create"));
+        }
+        let from = if old { paused } else { setup };
+        self.migrate_set_state(cx, Side::Source, from, recover, at(f, "migrate_set_state")).await;
+        cx.act(Act::Post, self.postcopy_pause_sem, at(f, "qemu_sem_post"));
+        cx.unlock(self.src_bql, at("qmp_migrate", "bql_unlock"));
+    }
+}

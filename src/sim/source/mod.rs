@@ -1,0 +1,7 @@
+//! The source QEMU, one thread a file.
+//! Must not know: how the destination loads what it is sent.
+
+pub mod completion;
+pub mod migration_thread;
+pub mod pause;
+pub mod return_path;
