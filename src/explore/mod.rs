@@ -5,5 +5,5 @@
 mod exhaustive;
 mod result;
 
-pub use exhaustive::exhaustive;
+pub use exhaustive::{exhaustive, unreduced};
 pub use result::{Exploration, Found, Limits};
