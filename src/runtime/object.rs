@@ -215,6 +215,22 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether there are states in which it cannot be done.
+    pub fn may_block(&self) -> bool {
+        matches!(
+            self,
+            Op::Start
+                | Op::Lock
+                | Op::SemWait
+                | Op::EventWait
+                | Op::CondBlock
+                | Op::Recv
+                | Op::Send(_)
+                | Op::Join
+                | Op::Break
+        )
+    }
+
     /// The operation's name, as in logs and schedules.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
 //! One integration binary: each module is a subject.
 
+mod dpor;
 mod engine;
 mod toys;
