@@ -5,13 +5,13 @@
 //!
 //! A step of the environment ([`Timing::Idle`](crate::runtime::Timing)) is
 //! ordered with everything; where only such steps are left, all are tried. A step
-//! that ends the world hides what the others could have done instead: all of
-//! them are tried beside it.
+//! that ends the world or a process hides what the others could have done
+//! instead: all of them are tried beside it.
 
 use super::result::{Exploration, Limits};
 use super::trace::{Trace, dependent};
 use crate::runtime::controlled::Execution;
-use crate::runtime::{Choice, Mutant, Program, ThreadId, Threads, Touch};
+use crate::runtime::{Choice, Mutant, Op, Program, ThreadId, Threads, Touch};
 use std::sync::Arc;
 
 /// A run longer than this is taken for one that never ends.
@@ -99,6 +99,10 @@ impl<P: Program> Search<'_, P> {
                 self.result.collect(world, &self.path);
                 world.movable()
             });
+            let idle = execution.world(|world| !movable.iter().any(|t| !world.is_gated(t)));
+            if idle {
+                self.suppose(&execution);
+            }
             if movable.is_empty() {
                 return self.end(&mut execution);
             }
@@ -108,11 +112,10 @@ impl<P: Program> Search<'_, P> {
                 self.result.blocked += 1;
                 return;
             };
-            let gated = execution.world(|world| world.is_gated(current));
-            let all = gated && self.mutant != Mutant::GatedBranches;
+            let all = idle && self.mutant != Mutant::GatedBranches;
             self.frames.push(Frame {
                 movable,
-                gated: gated && self.mutant != Mutant::Barrier,
+                gated: idle && self.mutant != Mutant::Barrier,
                 backtrack: if all { movable } else { Threads::NONE.with(current) },
                 asleep,
                 current,
@@ -154,16 +157,20 @@ impl<P: Program> Search<'_, P> {
     /// Takes the next step of the last frame and notes in earlier frames which
     /// races it has.
     fn advance(&mut self, execution: &mut Execution<P>) {
-        let (program, mutant) = (self.program, self.mutant);
-        let frame = self.frames.last_mut().expect("a state to go on from");
-        let thread = frame.current;
-        let blocking = execution.world(|world| {
-            if frame.untried == 0 {
-                frame.untried = world.alternatives(thread);
-            }
-            world.touches = Some(Vec::new());
-            world.pending(thread).is_some_and(|call| call.op.may_block())
+        let mutant = self.mutant;
+        let thread = self.frames.last().expect("a state to go on from").current;
+        let (blocking, exit, alternatives) = execution.world(|world| {
+            let op = &world.pending(thread).expect("a movable thread").op;
+            (op.may_block(), matches!(op, Op::Exit), world.alternatives(thread))
         });
+        if exit {
+            self.suppose(execution);
+        }
+        execution.world(|world| world.touches = Some(Vec::new()));
+        let frame = self.frames.last_mut().expect("a state to go on from");
+        if frame.untried == 0 {
+            frame.untried = alternatives;
+        }
         let choice = Choice { thread, alternative: frame.untried.trailing_zeros() as u8 };
         frame.untried &= frame.untried - 1;
         if mutant == Mutant::Alternatives {
@@ -172,25 +179,49 @@ impl<P: Program> Search<'_, P> {
         execution.step(choice);
         self.result.steps += 1;
         let touches = execution.world(|world| {
-            if world.ended && mutant != Mutant::AbortedSiblings {
+            if (exit || world.ended) && mutant != Mutant::AbortedSiblings {
                 frame.backtrack = frame.movable;
             }
             world.touches.take().expect("just switched on")
         });
         frame.touches.extend_from_slice(&touches);
         let gated = frame.gated;
-        let (path, frames) = (&self.path, &self.frames);
-        let races = self.trace.push(choice, touches, gated, |trace, index| {
-            !blocking || can_start(program, path, frames, trace, index, thread)
-        });
+        self.note(choice, touches, gated, blocking);
         self.path.push(choice);
-        let reversed = if mutant == Mutant::OlderRaces { 1 } else { races.len() };
-        races.into_iter().take(reversed).for_each(|index| self.reverse(index, thread));
         if let Some(cell) = self.trace.unordered_cell() {
             self.result.cut = Some(format!("cell {cell} is used without a hand-over"));
         } else if self.path.len() > LONGEST_RUN {
             self.result.cut = Some("a run that does not end".into());
         }
+    }
+
+    /// Nobody inside can move, or some are about to be ended: notes the races of
+    /// those who wait. What they wait for may have been taken from them.
+    fn suppose(&mut self, execution: &Execution<P>) {
+        if self.mutant == Mutant::Losers {
+            return;
+        }
+        let everybody = execution.world(|world| world.everybody());
+        for thread in everybody.iter() {
+            let touches = execution.world(|world| {
+                let blocked = world.alternatives(thread) == 0;
+                if blocked { world.would_touch(thread) } else { Vec::new() }
+            });
+            if !touches.is_empty() {
+                self.note(Choice { thread, alternative: 0 }, touches, false, true);
+                self.trace.truncate(self.path.len());
+            }
+        }
+    }
+
+    /// Adds a step to the trace and has its races reversed.
+    fn note(&mut self, choice: Choice, touches: Vec<Touch>, barrier: bool, blocking: bool) {
+        let (program, path, frames) = (self.program, &self.path, &self.frames);
+        let races = self.trace.push(choice, touches, barrier, |trace, index| {
+            !blocking || can_start(program, path, frames, trace, index, choice.thread)
+        });
+        let reversed = if self.mutant == Mutant::OlderRaces { 1 } else { races.len() };
+        races.into_iter().take(reversed).for_each(|index| self.reverse(index, choice.thread));
     }
 
     /// Sees to it that from the state before step `index` an execution is tried

@@ -67,6 +67,14 @@ impl World {
         }
     }
 
+    /// What the pending operation of `thread` would touch if it could be done.
+    pub fn would_touch(&mut self, thread: ThreadId) -> Vec<Touch> {
+        let Some(call) = self.pending(thread).cloned() else { return Vec::new() };
+        let before = self.touches.replace(Vec::new());
+        self.touch_by_op(thread, &call, u8::from(matches!(call.op, Op::CondBlock)));
+        std::mem::replace(&mut self.touches, before).unwrap_or_default()
+    }
+
     /// Records what `thread` is about to touch by its operation.
     pub(super) fn touch_by_op(&mut self, thread: ThreadId, call: &Call, alternative: u8) {
         if self.touches.is_none() {

@@ -40,6 +40,8 @@ pub enum Mutant {
     ReleaseRaces,
     /// dpor: of the races of a step only the latest is reversed.
     OlderRaces,
+    /// dpor: who waits for ever has lost no race.
+    Losers,
     /// dpor: a step of the environment is ordered like any other.
     Barrier,
     /// dpor: only the first alternative of an operation is tried.

@@ -67,7 +67,8 @@ impl World {
         let rivals = match call.op {
             Op::Start | Op::Join | Op::EventWait | Op::Choose(_) => Threads::NONE,
             Op::Lock if self.mutant == Mutant::RivalsOfLock => Threads::NONE,
-            Op::Lock | Op::TryLock | Op::Unlock | Op::SemWait | Op::SemTimedWait => object.users,
+            Op::Lock | Op::TryLock | Op::Unlock | Op::SemWait => object.users,
+            Op::SemTimedWait => object.users | object.wakers,
             Op::EventIsSet if self.mutant == Mutant::RivalsOfEventIsSet => Threads::NONE,
             Op::EventIsSet => object.wakers,
             Op::CondBlock if self.alternatives(thread) == 1 => Threads::NONE,
