@@ -71,7 +71,7 @@ fn search(job: &Job, program: &Arc<Migration>) -> Result<Exploration, Failure> {
     limits.executions = args.executions;
     Ok(match args.engine {
         Engine::Exhaustive => explore::exhaustive(program, &limits),
-        Engine::Dpor => return Err(Failure::new("--engine dpor is not there yet", "-")),
+        Engine::Dpor => explore::dpor(program, &limits),
         Engine::Loom => {
             fits_loom(job, threads(program))?;
             child::explore(job, &limits)
@@ -92,23 +92,19 @@ fn search(job: &Job, program: &Arc<Migration>) -> Result<Exploration, Failure> {
 fn finding(job: &Job, program: &Arc<Migration>, found: &Found) -> Finding {
     let mut limits = Limits::new(Some(WITNESS));
     limits.interrupted = job.limits.interrupted.clone();
-    let shortest = job.witness.then(|| shortest(program, found, &limits)).flatten();
-    let known = (!found.schedule.is_empty()).then(|| found.schedule.clone());
-    match shortest.or(known) {
+    let schedule = match (job.witness, found.schedule.is_empty()) {
+        (true, false) => Some(explore::witness(program, found, &limits)),
+        (true, true) => explore::shortest(program, &found.violation, &limits),
+        (false, false) => Some(found.schedule.clone()),
+        (false, true) => None,
+    };
+    match schedule {
         Some(schedule) => {
             let (recording, seen) = Recording::of(program, &schedule, &found.violation);
             Finding::recorded(&seen.unwrap_or_else(|| found.violation.clone()), recording)
         }
         None => Finding::bare(&found.violation),
     }
-}
-
-fn shortest(
-    _program: &Arc<Migration>,
-    _found: &Found,
-    _limits: &Limits,
-) -> Option<Vec<crate::runtime::Choice>> {
-    None
 }
 
 /// Explores and says what it came to.

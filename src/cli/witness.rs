@@ -3,6 +3,7 @@
 
 use super::exit::Failure;
 use super::output;
+use crate::explore::Step;
 use crate::lock::Rule;
 use crate::report::{self, Cell, Finding, Recording};
 use crate::sim::{DataError, Plan, Scenario, Size, data};
@@ -28,17 +29,6 @@ pub struct Witness {
 pub struct Broken {
     pub rule: Rule,
     pub message: String,
-}
-
-/// A step and which alternative of its operation it takes.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    pub thread: String,
-    pub operation: String,
-    pub object: String,
-    pub site: String,
-    pub alternative: u8,
 }
 
 impl Witness {

@@ -15,9 +15,6 @@ pub fn harvest(result: &mut Exploration, world: &World) {
     result.executions += 1;
     result.steps += u64::from(world.steps);
     result.collect(world, &[]);
-    if let Some(deadlock) = world.deadlock() {
-        result.add(&deadlock, &[]);
-    }
     result.learn(world);
 }
 

@@ -11,10 +11,10 @@ mod text;
 mod timeline;
 
 pub use cell::{Agreement, Cell, verdict};
-pub use columns::{WIDTH, wrap};
+pub use columns::WIDTH;
 pub use finding::{Finding, Step, Wait};
 pub use json::{line, matrix as json_matrix, pretty};
 pub use memory::peak_rss_kib;
-pub use recording::{Line, Link, Recording, shown};
-pub use text::{cell, explanation, matrix, violation};
+pub use recording::{Line, Link, Recording};
+pub use text::{cell, explanation, fold, matrix, violation};
 pub use timeline::timeline;

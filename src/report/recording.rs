@@ -2,6 +2,7 @@
 //! made from, with names in place of indices.
 //! Must not know: how a view looks.
 
+use crate::explore::{self, thread_name};
 use crate::lock::{Rule, Site};
 use crate::runtime::controlled::Execution;
 use crate::runtime::{Choice, Program, ThreadId, Threads, Violation, World};
@@ -53,24 +54,7 @@ pub struct Recording {
 /// The names of `threads`.
 fn names(world: &World, threads: Threads) -> Vec<String> {
     let known = threads.iter().filter(|id| (id.0 as usize) < world.threads.len());
-    known.map(|id| world.name(id).to_string()).collect()
-}
-
-/// The violation of `wanted`'s kind in the world that `execution` has come to,
-/// if it is there.
-pub fn shown<P: Program>(execution: &mut Execution<P>, wanted: &Violation) -> Option<Violation> {
-    let look = |world: &mut World| {
-        let stuck = world.deadlock();
-        let all = world.violations.iter().chain(&stuck);
-        let mut like = all.filter(|violation| violation.is_like(wanted));
-        like.next().cloned()
-    };
-    execution.world(look).or_else(|| {
-        // Some are seen only in the end, when nobody can move any more.
-        let over = execution.world(|world| world.movable().is_empty());
-        over.then(|| execution.judge())?;
-        execution.world(look)
-    })
+    known.map(|id| thread_name(world, id)).collect()
 }
 
 impl Recording {
@@ -83,7 +67,8 @@ impl Recording {
     ) -> (Recording, Option<Violation>) {
         let mut execution = Execution::new(program, |world| world.log = Some(Vec::new()));
         schedule.iter().for_each(|choice| execution.step(*choice));
-        let seen = shown(&mut execution, wanted);
+        let all = explore::violations(&mut execution);
+        let seen = all.into_iter().find(|violation| violation.is_like(wanted));
         let alternatives = schedule.iter().map(|choice| choice.alternative).collect();
         let violation = seen.as_ref().unwrap_or(wanted);
         let recording = execution.world(|world| Recording::read(world, violation, alternatives));
@@ -105,7 +90,7 @@ impl Recording {
                 object: world.name_of(event.object).to_string(),
                 site: event.site,
                 detail: event.detail.clone(),
-                big: world.objects[event.object.0 as usize].big,
+                big: world.is_big(event.object),
             }
         });
         let cycle = violation.cycle.iter().map(|wait| Link {
@@ -122,7 +107,7 @@ impl Recording {
         });
         let thread = violation.thread.map(|id| id.0 as usize);
         Recording {
-            threads: everybody.map(|id| world.name(id).to_string()).collect(),
+            threads: everybody.map(|id| thread_name(world, id)).collect(),
             lines: lines.collect(),
             cycle: cycle.collect(),
             breach: Some((violation.rule, thread, violation.site)),

@@ -56,7 +56,7 @@ fn declaration(declared: &Expectation) -> String {
 }
 
 /// `text` at `indent`, folded, each row with a line end.
-fn paragraph(indent: usize, text: &str) -> String {
+pub fn fold(indent: usize, text: &str) -> String {
     let rows = wrap(text, WIDTH - indent);
     rows.into_iter().map(|row| format!("{:indent$}{row}\n", "")).collect()
 }
@@ -77,7 +77,7 @@ pub fn matrix(
     );
     for plan in cells.chunk_by(|a, b| a.plan == b.plan) {
         text += "\n";
-        text += &paragraph(0, &format!("{}: {}", plan[0].plan, about(&plan[0].plan)));
+        text += &fold(0, &format!("{}: {}", plan[0].plan, about(&plan[0].plan)));
         for cell in plan {
             let mark = if cell.agreement() == Agreement::Differs { '!' } else { ' ' };
             let _ = writeln!(
@@ -105,20 +105,20 @@ fn remarks(cell: &Cell) -> String {
     for rule in cell.rules() {
         let first = cell.violations.iter().find(|finding| finding.rule == rule);
         let message = first.map_or("", |finding| finding.message.as_str());
-        text += &paragraph(6, &format!("{rule} {message}"));
+        text += &fold(6, &format!("{rule} {message}"));
     }
     if let Some(reason) = &cell.reason {
-        text += &paragraph(6, reason);
+        text += &fold(6, reason);
     }
     if let (Agreement::Differs, Some(declared)) = (cell.agreement(), &cell.declared) {
-        text += &paragraph(6, &format!("declared: {}", declaration(declared)));
+        text += &fold(6, &format!("declared: {}", declaration(declared)));
     }
     text
 }
 
 fn totals(cells: &[Cell], skipped: &[String], wall_ms: u64) -> String {
     let mut text = String::from("\n");
-    skipped.iter().for_each(|reason| text += &paragraph(0, &format!("left out: {reason}")));
+    skipped.iter().for_each(|reason| text += &fold(0, &format!("left out: {reason}")));
     let count = |wanted| cells.iter().filter(|cell| cell.agreement() == wanted).count();
     let mut parts = vec![format!("{} as declared", count(Agreement::AsDeclared))];
     for (agreement, what) in [
@@ -131,7 +131,7 @@ fn totals(cells: &[Cell], skipped: &[String], wall_ms: u64) -> String {
         }
     }
     let line = format!("{} cells: {}; {}", cells.len(), parts.join(", "), seconds(wall_ms));
-    text += &paragraph(0, &line);
+    text += &fold(0, &line);
     text += "To see a schedule: bqlcheck explore --plan PLAN --scenario SCENARIO\n";
     text
 }
@@ -148,19 +148,19 @@ pub fn cell(cell: &Cell, plan: &Plan, scenario: &Scenario, size: &Size) -> Strin
         }
         _ => String::new(),
     };
-    let mut text = paragraph(
+    let mut text = fold(
         0,
         &format!("{} in {}: {}{agreement}", cell.plan, cell.scenario, verdict(cell.verdict)),
     );
-    text += &paragraph(2, &format!("plan: {}", plan.about));
-    text += &paragraph(2, &format!("scenario: {}", scenario.about));
-    text += &paragraph(2, &extent(cell, size));
+    text += &fold(2, &format!("plan: {}", plan.about));
+    text += &fold(2, &format!("scenario: {}", scenario.about));
+    text += &fold(2, &extent(cell, size));
     if let Some(reason) = &cell.reason {
-        text += &paragraph(2, &format!("not complete: {reason}"));
+        text += &fold(2, &format!("not complete: {reason}"));
     }
     for (name, (least, most)) in &cell.facts {
         let range = if least == most { least.to_string() } else { format!("{least} to {most}") };
-        text += &paragraph(2, &format!("{}: {range}", name.replace('_', " ")));
+        text += &fold(2, &format!("{}: {range}", name.replace('_', " ")));
     }
     let mut drawn: Vec<Rule> = Vec::new();
     for finding in &cell.violations {
@@ -194,7 +194,7 @@ fn extent(cell: &Cell, size: &Size) -> String {
 /// A violation: what it is and, where `draw`n, how it comes about.
 pub fn violation(finding: &Finding, draw: bool) -> String {
     let mut text = format!("\n{}: {}\n", finding.rule, finding.rule.title());
-    text += &paragraph(2, &finding.message);
+    text += &fold(2, &finding.message);
     match &finding.recording {
         Some(recording) if draw => {
             let steps = finding.schedule.len();

@@ -177,8 +177,9 @@ impl Chart<'_> {
             ('!', "! breaks the rule"),
         ];
         let used = all.iter().filter(|(mark, _)| self.marks.contains(mark)).map(|(_, text)| *text);
-        let big = self.recording.lines.iter().find(|line| line.big);
-        let big = big.map(|line| format!("# holds {}", line.object));
+        let big = self.recording.lines.iter().filter(|line| line.big).map(|line| &line.object);
+        let big: std::collections::BTreeSet<String> =
+            big.map(|lock| format!("# holds {lock}")).collect();
         let marks: Vec<String> = used.map(String::from).chain(big).collect();
         self.rows.push(String::new());
         self.rows.push(format!("  {}", marks.join("   ")));
