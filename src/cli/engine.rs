@@ -114,9 +114,9 @@ pub fn run(job: &Job) -> Result<Cell, Failure> {
     let started = Instant::now();
     let mut exploration = search(job, &program)?;
     let wall = started.elapsed();
-    exploration.found.sort_by(|a, b| {
-        let key = |found: &Found| (found.violation.rule, found.violation.message.clone());
-        key(a).cmp(&key(b))
+    // By rule, the smallest explanation first; the same in every run.
+    exploration.found.sort_by_key(|Found { violation, .. }| {
+        (violation.rule, violation.cycle.len(), violation.message.clone())
     });
     let found = &exploration.found;
     let interrupted = job.limits.interrupted.load(Ordering::Relaxed);

@@ -5,7 +5,7 @@ use super::args::{Engine, Explore, Format};
 use super::engine::{self, Job};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::{input, interrupt, matrix, output, witness};
+use super::{input, interrupt, matrix, output, ram, witness};
 use crate::explore::Limits;
 use crate::report::{self, Cell};
 use crate::sim::{Plan, Scenario, Size};
@@ -16,9 +16,12 @@ use std::time::Duration;
 pub fn run(args: &Explore) -> Result<Exit, Failure> {
     let plan = args.plan.as_deref().map(input::plan).transpose()?;
     let scenario = args.scenario.as_deref().map(input::scenario).transpose()?;
-    if args.ram.is_some() && args.engine != Engine::Threads {
-        let message = format!("--ram needs --engine threads, not {}", args.engine.name());
-        return Err(Failure::new(message, "a memory image is migrated by real threads only"));
+    if let Some(image) = &args.ram {
+        if args.engine != Engine::Threads {
+            let message = format!("--ram needs --engine threads, not {}", args.engine.name());
+            return Err(Failure::new(message, "a memory image is migrated by real threads only"));
+        }
+        return ram::run(args, image, plan, scenario);
     }
     match (plan, scenario) {
         (Some(plan), Some(scenario)) => one(args, &plan, &scenario),

@@ -12,6 +12,7 @@ mod interrupt;
 mod matrix;
 mod output;
 mod progress;
+mod ram;
 mod replay;
 mod witness;
 

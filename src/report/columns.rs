@@ -76,23 +76,24 @@ impl Columns {
 }
 
 /// `name` in at most `room` letters, unlike those `taken`: whole, or its last
-/// part, or the beginning of that.
+/// part, or the beginning of that, with what tells it from the others.
 fn abbreviate(name: &str, room: usize, taken: &[&String]) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
-    let free = |text: &String| text.len() <= room && !text.is_empty() && !taken.contains(&text);
-    let whole = [name.to_string(), last.to_string()];
-    if let Some(name) = whole.into_iter().find(free) {
-        return name;
-    }
-    // vcpu[12] keeps its number: that is what tells it from the others.
+    // vcpu[12] keeps its number.
     let (base, number) = last.split_once('[').unwrap_or((last, ""));
     let number = number.trim_end_matches(']');
-    let cut = |tail: &str| {
-        let head: String = base.chars().take(room.saturating_sub(tail.len())).collect();
+    let first = base.split('_').next().unwrap_or(base);
+    let cut = |head: &str, tail: &str| {
+        let head: String = head.chars().take(room.saturating_sub(tail.len())).collect();
         head + tail
     };
-    let numbered = (2..100).map(|nth| cut(&nth.to_string()));
-    std::iter::once(cut(number)).chain(numbered).find(free).unwrap_or_default()
+    // mig/src/main beside main is s.main.
+    let side = name.rsplit('/').nth(1).map(|part| format!("{}.{base}", part.get(..1).unwrap_or("")));
+    let mut all = vec![name.into(), last.into(), format!("{first}{number}"), cut(base, number)];
+    all.extend(side.map(|side| cut(&side, number)));
+    all.extend((2..100).map(|nth| cut(base, &nth.to_string())));
+    let free = |text: &String| text.len() <= room && !text.is_empty() && !taken.contains(&text);
+    all.into_iter().find(free).unwrap_or_default()
 }
 
 /// `text` in parts of at most `width`, broken at blanks where there are any;

@@ -178,14 +178,15 @@ fn extent(cell: &Cell, size: &Size) -> String {
         _ => format!("{number} {what}s"),
     };
     format!(
-        "engine {}, size {}: {}, {}, {}; {} {}, {} in {}",
+        "engine {}, size {}: {}, {}, {}; {} {}{} in {}",
         cell.engine,
         cell.size,
         plural(cell.threads as u64, "thread"),
         plural(u64::from(size.vcpus), "vCPU"),
         plural(u64::from(size.pages), "page"),
         if cell.complete { "complete:" } else { "saw" },
-        plural(cell.states, "state"),
+        // Engines that keep no states say 0.
+        if cell.states > 0 { plural(cell.states, "state") + ", " } else { String::new() },
         plural(cell.executions, "execution"),
         seconds(cell.wall_ms),
     )
