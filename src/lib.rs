@@ -2,7 +2,9 @@
 //! lock discipline. Dependencies point one way:
 //! `lock ← runtime ← {sim, explore} ← report ← cli`.
 
+pub mod cli;
 pub mod explore;
 pub mod lock;
+pub mod report;
 pub mod runtime;
 pub mod sim;

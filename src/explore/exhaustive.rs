@@ -11,7 +11,7 @@
 
 use super::result::{Exploration, Limits};
 use crate::runtime::controlled::Execution;
-use crate::runtime::{Choice, FingerprintSet, Program};
+use crate::runtime::{Choice, FingerprintSet, Mutant, Program, Threads, World};
 use std::sync::Arc;
 
 /// A run longer than this is taken for one that never ends.
@@ -21,10 +21,26 @@ const LONGEST_RUN: usize = 1_000_000;
 struct Frame {
     depth: usize,
     untried: Vec<Choice>,
+    /// What the reduction left out: to be tried after all if a step ends the
+    /// world, which commutes with nothing.
+    spared: Vec<Choice>,
 }
 
-/// Explores all of `program`.
+/// Explores all of `program`, by the reduction.
 pub fn exhaustive<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration {
+    search(program, limits, World::persistent)
+}
+
+/// Explores all of `program`, step by step: what the reduction is measured by.
+pub fn unreduced<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration {
+    search(program, limits, |_, movable| movable)
+}
+
+fn search<P: Program>(
+    program: &Arc<P>,
+    limits: &Limits,
+    enough: fn(&World, Threads) -> Threads,
+) -> Exploration {
     let mut result = Exploration::default();
     let mut seen = FingerprintSet::default();
     let mut on_path = Vec::new();
@@ -37,22 +53,25 @@ pub fn exhaustive<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration 
         }
         result.steps += path.len() as u64;
         loop {
-            let (state, choices) = execution.world(|world| {
-                let state = world.state();
-                let movable = world.movable();
-                (state, world.choices(world.persistent(movable)))
-            });
             result.steps += 1;
-            if result.steps.is_multiple_of(1024) && limits.reached(result.steps) {
-                result.cut = Some("the budget ran out".into());
+            if result.steps.is_multiple_of(1024) {
+                limits.note(seen.len() as u64, result.found.len());
+                if limits.reached(result.steps) {
+                    result.cut = Some("the budget ran out".into());
+                    break 'executions;
+                }
+            }
+            if path.len() > LONGEST_RUN {
+                result.cut = Some("a run that does not end".into());
                 break 'executions;
             }
-            execution.world(|world| {
+            let (state, ended) = execution.world(|world| {
                 result.collect(world, &path);
-                if let Some(deadlock) = world.deadlock() {
-                    result.add(&deadlock, &path);
-                }
+                (world.state(), world.ended && world.mutant != Mutant::AbortedSiblings)
             });
+            if let Some(frame) = frames.last_mut().filter(|f| ended && f.depth + 1 == path.len()) {
+                frame.untried.append(&mut frame.spared);
+            }
             if !seen.insert(state) {
                 if on_path.contains(&state) {
                     result.cut = Some("a cycle of states: the reduction does not hold".into());
@@ -60,7 +79,13 @@ pub fn exhaustive<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration 
                 break;
             }
             on_path.push(state);
-            let Some((&first, rest)) = choices.split_first() else {
+            let (mut untried, spared) = execution.world(|world| {
+                let movable = world.movable();
+                let chosen = enough(world, movable);
+                (world.choices(chosen), world.choices(movable & !chosen))
+            });
+            untried.reverse();
+            let Some(first) = untried.pop() else {
                 result.terminals.insert(state);
                 execution.judge();
                 execution.world(|world| {
@@ -69,25 +94,18 @@ pub fn exhaustive<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration 
                 });
                 break;
             };
-            if !rest.is_empty() {
-                let untried = rest.iter().rev().copied().collect();
-                frames.push(Frame { depth: path.len(), untried });
-            }
+            frames.push(Frame { depth: path.len(), untried, spared });
             path.push(first);
             execution.step(first);
-            if path.len() > LONGEST_RUN {
-                result.cut = Some("a run that does not end".into());
-                break 'executions;
-            }
         }
         result.executions += 1;
+        while frames.last().is_some_and(|frame| frame.untried.is_empty()) {
+            frames.pop();
+        }
         let Some(frame) = frames.last_mut() else { break };
         path.truncate(frame.depth);
         on_path.truncate(frame.depth + 1);
-        path.push(frame.untried.pop().expect("frames have untried steps"));
-        if frame.untried.is_empty() {
-            frames.pop();
-        }
+        path.extend(frame.untried.pop());
     }
     result.states = seen.len() as u64;
     result.complete = result.cut.is_none();

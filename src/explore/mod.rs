@@ -2,8 +2,19 @@
 //! find.
 //! Must not know: migration, or how a result is shown.
 
+mod dpor;
 mod exhaustive;
+mod reach;
 mod result;
+mod sampled;
+mod schedule;
+mod trace;
+mod witness;
 
-pub use exhaustive::exhaustive;
+pub use dpor::dpor;
+pub use exhaustive::{exhaustive, unreduced};
+pub use reach::violations;
 pub use result::{Exploration, Found, Limits};
+pub use sampled::{harvest, sample, stress};
+pub use schedule::{Divergence, Reason, Replay, Step, name_schedule, replay, thread_name};
+pub use witness::{is_minimal, shorten, shortest, switches, witness};

@@ -25,6 +25,9 @@ pub struct Limits {
     pub interrupted: Arc<AtomicBool>,
     /// Steps taken so far, for a progress line.
     pub progress: Arc<AtomicU64>,
+    /// Distinct states so far, or executions where none are kept, and kinds of
+    /// violation, for the same line.
+    pub seen: Arc<[AtomicU64; 2]>,
     started: Instant,
 }
 
@@ -42,8 +45,20 @@ impl Limits {
             executions: None,
             interrupted: Arc::default(),
             progress: Arc::default(),
+            seen: Arc::default(),
             started: Instant::now(),
         }
+    }
+
+    /// Says how far the exploration is.
+    pub fn note(&self, states: u64, found: usize) {
+        self.seen[0].store(states, Ordering::Relaxed);
+        self.seen[1].store(found as u64, Ordering::Relaxed);
+    }
+
+    /// What is left of the budget, if there is one.
+    pub fn left(&self) -> Option<Duration> {
+        self.budget.map(|budget| budget.saturating_sub(self.started.elapsed()))
     }
 
     /// Whether to stop now. Looks at the clock: call it every thousand steps.
@@ -61,6 +76,9 @@ pub struct Exploration {
     pub complete: bool,
     /// Executions run to their end, or to a state already seen.
     pub executions: u64,
+    /// Executions given up because all that could move was covered elsewhere,
+    /// where the engine has such.
+    pub blocked: u64,
     /// Distinct states, where the engine keeps them.
     pub states: u64,
     /// Operations done, replayed ones included.
@@ -76,9 +94,11 @@ pub struct Exploration {
 }
 
 impl Exploration {
-    /// Notes the violations of a world that are of a kind not seen yet.
+    /// Notes the violations and deadlocks of a world that are of a kind not seen
+    /// yet.
     pub fn collect(&mut self, world: &World, schedule: &[Choice]) {
         world.violations.iter().for_each(|violation| self.add(violation, schedule));
+        world.deadlocks().iter().for_each(|deadlock| self.add(deadlock, schedule));
     }
 
     /// Notes `violation` unless one of its kind is known: same rule, same words.
@@ -100,8 +120,15 @@ impl Exploration {
 }
 
 impl Violation {
-    /// Whether both break the same rule in the same way.
+    /// Whether both break the same rule in the same way: in the same words, and
+    /// for a deadlock with the same threads waiting for the same objects, where
+    /// both say which (one read from a file does not).
     pub fn is_like(&self, other: &Violation) -> bool {
-        self.rule == other.rule && self.message == other.message
+        let waits =
+            |v: &Violation| v.cycle.iter().map(|w| (w.thread, w.object)).collect::<Vec<_>>();
+        let unsaid = self.cycle.is_empty() || other.cycle.is_empty();
+        self.rule == other.rule
+            && self.message == other.message
+            && (unsaid || waits(self) == waits(other))
     }
 }

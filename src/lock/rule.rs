@@ -1,4 +1,4 @@
-//! The rules, with their stable codes and what `bqlcheck explain` says of them.
+//! The rules, with their stable codes.
 //! Must not know: how a face finds a breach.
 
 use serde::{Deserialize, Serialize};
@@ -34,14 +34,6 @@ pub enum Rule {
     UseAfterTeardown,
     #[serde(rename = "BQL013")]
     NeverJoined,
-}
-
-/// What `bqlcheck explain` prints of a rule.
-pub struct Explanation {
-    pub title: &'static str,
-    pub why: &'static str,
-    pub bad: &'static str,
-    pub good: &'static str,
 }
 
 impl Rule {

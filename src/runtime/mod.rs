@@ -6,25 +6,31 @@
 //! that only ever enable others (unlock, post, set, notify) are plain calls. All
 //! of them have one meaning, in [`World`]; the runtimes differ in who moves next.
 
+mod access;
 mod cell;
 pub mod controlled;
 mod fingerprint;
 pub mod loom;
 mod monitor;
+mod mutant;
 mod object;
 mod payload;
+mod persistent;
 mod ready;
 pub mod shuttle;
 mod stuck;
 pub mod threads;
 mod world;
 
+pub use access::{Access, Place, Touch};
 pub use cell::{Cell, Observable, Protection};
 pub use fingerprint::{Bytes, FingerprintMap, FingerprintSet, fingerprint};
+#[doc(hidden)]
+pub use mutant::Mutant;
 pub use object::{Act, Environment, Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
 pub use payload::Payload;
 pub use ready::Choice;
-pub use world::{Access, Call, Event, Phase, Thread, Timing, Violation, Wait, World};
+pub use world::{Call, Event, Phase, Thread, Timing, Violation, Wait, World};
 
 use crate::lock::{Rule, Site, at};
 use std::any::Any;
@@ -218,15 +224,15 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         let me = self.me();
         let seen = cell.peek(f);
         self.world(|world| {
-            if let Protection::Lock(mutex) = cell.protection() {
-                assert!(
+            match cell.protection() {
+                Protection::Lock(mutex) => assert!(
                     world.holds(me, mutex),
                     "contract broken: {} uses data of {} without holding it",
                     world.name(me),
                     world.name_of(mutex)
-                );
+                ),
+                Protection::HandOver => world.touch(Place::Cell(cell.index()), Access::Write),
             }
-            world.touch_cell(cell.index(), Access::Write);
             world.observe(me, fingerprint(&seen));
         });
         seen

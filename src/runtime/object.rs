@@ -27,7 +27,7 @@ impl Threads {
 
     /// The set of `ids`.
     pub fn of(ids: &[ThreadId]) -> Threads {
-        Threads(ids.iter().fold(0, |mask, id| mask | 1 << id.0))
+        ids.iter().copied().collect()
     }
 
     /// Whether `id` is a member.
@@ -81,6 +81,19 @@ impl std::ops::BitAnd for Threads {
     type Output = Threads;
     fn bitand(self, other: Threads) -> Threads {
         Threads(self.0 & other.0)
+    }
+}
+
+impl std::ops::Not for Threads {
+    type Output = Threads;
+    fn not(self) -> Threads {
+        Threads(!self.0)
+    }
+}
+
+impl FromIterator<ThreadId> for Threads {
+    fn from_iter<I: IntoIterator<Item = ThreadId>>(ids: I) -> Threads {
+        ids.into_iter().fold(Threads::NONE, Threads::with)
     }
 }
 
@@ -208,6 +221,22 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether there are states in which it cannot be done.
+    pub fn may_block(&self) -> bool {
+        matches!(
+            self,
+            Op::Start
+                | Op::Lock
+                | Op::SemWait
+                | Op::EventWait
+                | Op::CondBlock
+                | Op::Recv
+                | Op::Send(_)
+                | Op::Join
+                | Op::Break
+        )
+    }
+
     /// The operation's name, as in logs and schedules.
     pub fn name(&self) -> &'static str {
         match self {
@@ -322,12 +351,18 @@ pub struct Object {
     pub environment: Option<Environment>,
     /// A lock that somebody tries: its unlock is then visible.
     pub tried: bool,
+    /// An event that somebody looks at without waiting: its setting then races.
+    pub polled: bool,
+    /// The lock under which a condition is waited for and signalled, if always.
+    pub guard: Option<ObjectId>,
     /// Messages arrive one a tick, when nobody else can move.
     pub paced: bool,
     /// Most messages in flight when a write returns; 0: it waits for arrival.
     pub capacity: usize,
     /// Channels that break with this one (the two directions of a socket).
     pub linked: Vec<ObjectId>,
+    /// Tokens or messages taken so far: what numbers them (no part of the state).
+    pub taken: u32,
 }
 
 impl Object {
@@ -341,9 +376,12 @@ impl Object {
             writers: Threads::NONE,
             environment: None,
             tried: false,
+            polled: false,
+            guard: None,
             paced: false,
             capacity: usize::MAX,
             linked: Vec::new(),
+            taken: 0,
         }
     }
 }

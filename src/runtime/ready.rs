@@ -1,5 +1,4 @@
-//! Who can move now, who could ever interfere with whom: what schedulers and
-//! reductions ask the world.
+//! Who can move now, and in which ways: what schedulers ask the world.
 //! Must not know: in which order a scheduler tries the answers.
 
 use super::object::{Environment, Op, State, ThreadId, Threads};
@@ -93,6 +92,11 @@ impl World {
         if inside.is_empty() && !running { outside } else { inside }
     }
 
+    /// All threads.
+    pub fn everybody(&self) -> Threads {
+        (0..self.threads.len()).map(|index| ThreadId(index as u8)).collect()
+    }
+
     /// Whether some thread is between two operations.
     pub fn is_busy(&self) -> bool {
         self.threads.iter().any(|thread| matches!(thread.phase, Phase::Running))
@@ -109,95 +113,5 @@ impl World {
             }
         }
         choices
-    }
-
-    /// A persistent subset of `movable` (Godefroid; stubborn sets at the grain
-    /// of threads): closed under who could, before it moves, do something that
-    /// does not commute with its pending operation, by the declared contracts.
-    /// Exploring it alone reaches every deadlock and every thread's local states.
-    pub fn persistent(&self, movable: Threads) -> Threads {
-        if movable.len() <= 1 || movable.iter().any(|t| self.is_gated(t)) {
-            return movable;
-        }
-        let mut best = movable;
-        for seed in movable.iter() {
-            let closed = self.closure(seed) & movable;
-            if closed.len() < best.len() {
-                best = closed;
-                if best.len() == 1 {
-                    break;
-                }
-            }
-        }
-        best
-    }
-
-    fn closure(&self, seed: ThreadId) -> Threads {
-        let (mut closed, mut todo) = (Threads::NONE, Threads::NONE.with(seed));
-        while let Some(thread) = todo.iter().next() {
-            todo = todo.without(thread);
-            closed = closed.with(thread);
-            let next = if self.alternatives(thread) == 0 {
-                self.wakers_of(thread)
-            } else if self.is_gated(thread) {
-                // It cannot move before the seed does: the environment waits.
-                Threads::NONE
-            } else {
-                self.rivals(thread)
-            };
-            for other in next.iter() {
-                if !closed.has(other) && other.0 < self.threads.len() as u8 && !self.is_over(other)
-                {
-                    todo = todo.with(other);
-                }
-            }
-        }
-        closed
-    }
-
-    /// Who could do something that does not commute with the pending, enabled
-    /// operation of `thread`.
-    fn rivals(&self, thread: ThreadId) -> Threads {
-        let Some(call) = self.pending(thread) else { return Threads::NONE };
-        let object = &self.objects[call.object.0 as usize];
-        let breakers = object.writers;
-        let rivals = match call.op {
-            Op::Start | Op::Join | Op::EventWait | Op::Choose(_) | Op::CondBlock => Threads::NONE,
-            Op::Lock | Op::TryLock | Op::Unlock | Op::SemWait | Op::SemTimedWait => object.users,
-            Op::EventIsSet => object.wakers,
-            Op::Recv => object.users,
-            Op::Send(_) | Op::Drain => object.wakers | breakers,
-            Op::Load => object.writers,
-            Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
-            Op::Break | Op::Shutdown => {
-                let linked = object.linked.iter().map(|id| &self.objects[id.0 as usize]);
-                std::iter::once(object)
-                    .chain(linked)
-                    .fold(Threads::NONE, |all, o| all | o.wakers | o.writers)
-            }
-            Op::Exit => self.process_of(thread),
-        };
-        rivals.without(thread)
-    }
-
-    /// The threads of the same process.
-    fn process_of(&self, thread: ThreadId) -> Threads {
-        let process = self.threads[thread.0 as usize].process;
-        let mates = self.threads.iter().enumerate().filter(|(_, t)| t.process == process);
-        mates.fold(Threads::NONE, |all, (index, _)| all.with(ThreadId(index as u8)))
-    }
-
-    /// Who could end the present wait of `thread`, by the declared contracts.
-    pub fn wakers_of(&self, thread: ThreadId) -> Threads {
-        let Some(call) = self.pending(thread) else { return Threads::NONE };
-        let object = &self.objects[call.object.0 as usize];
-        match (&call.op, &object.state) {
-            (Op::Lock, State::Mutex { owner: Some(owner) }) => Threads::NONE.with(*owner),
-            (Op::Join, State::Thread { thread, .. }) => Threads::NONE.with(*thread),
-            (Op::Recv, _) => object.wakers | object.writers,
-            (Op::Drain, _) => object.users | object.writers,
-            _ => object.wakers,
-        }
-        .without(thread)
     }
 }

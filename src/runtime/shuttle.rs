@@ -5,8 +5,10 @@
 use super::monitor::{Backend, Run};
 use super::{Program, World};
 use shuttle::rand::Rng;
-use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler};
+use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
+use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 struct Shuttle;
 
@@ -61,7 +63,7 @@ pub fn explore<P: Program>(
     strategy: Strategy,
     seed: u64,
     executions: usize,
-    each: impl Fn(&mut World) + Send + Sync + 'static,
+    each: impl Fn(&mut World) -> bool + Send + Sync + 'static,
 ) -> usize {
     match strategy {
         Strategy::Pct => run(program, PctScheduler::new_from_seed(seed, 3, executions), each),
@@ -70,14 +72,41 @@ pub fn explore<P: Program>(
     }
 }
 
+/// A scheduler that begins no further execution once it is told to stop.
+struct Stoppable<S> {
+    scheduler: S,
+    stop: Arc<AtomicBool>,
+}
+
+impl<S: Scheduler> Scheduler for Stoppable<S> {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        if self.stop.load(Ordering::Relaxed) { None } else { self.scheduler.new_execution() }
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        yielding: bool,
+    ) -> Option<TaskId> {
+        self.scheduler.next_task(runnable, current, yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.scheduler.next_u64()
+    }
+}
+
 fn run<P: Program>(
     program: Arc<P>,
     scheduler: impl Scheduler + 'static,
-    each: impl Fn(&mut World) + Send + Sync + 'static,
+    each: impl Fn(&mut World) -> bool + Send + Sync + 'static,
 ) -> usize {
     let mut config = shuttle::Config::new();
     config.failure_persistence = shuttle::FailurePersistence::None;
     config.stack_size = 256 * 1024;
+    let stop = Arc::new(AtomicBool::new(false));
+    let scheduler = Stoppable { scheduler, stop: stop.clone() };
     shuttle::Runner::new(scheduler, config).run(move || {
         let run: Run<Shuttle, P> = Run::new(&program, |_| {});
         let handles: Vec<_> = (1..run.threads())
@@ -89,6 +118,8 @@ fn run<P: Program>(
         run.drive(0);
         handles.into_iter().for_each(|handle| handle.join().expect("bodies do not panic"));
         run.judge();
-        run.world(|world| each(world));
+        if !run.world(|world| each(world)) {
+            stop.store(true, Ordering::Relaxed);
+        }
     })
 }

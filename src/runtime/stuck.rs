@@ -2,24 +2,41 @@
 //! are in the set is stuck, even while others still run.
 //! Must not know: how the state was reached.
 
+use super::mutant::Mutant;
 use super::object::{Environment, Op, ThreadId, Threads};
 use super::world::{Phase, Violation, Wait, World};
 use crate::lock::Rule;
 
 impl World {
-    /// The stuck threads, if there are any that do not just rest: the smallest
-    /// set that explains the hang, as BQL005 with its cycle.
+    /// The smallest of the present deadlocks, if there are any.
     pub fn deadlock(&self) -> Option<Violation> {
+        self.deadlocks().into_iter().next()
+    }
+
+    /// Every set of stuck threads that hangs by itself and has no part that does,
+    /// smallest first, each as BQL005 with its cycle. Once there, a set stays: the
+    /// end of an execution has all that formed on the way, in whatever order.
+    pub fn deadlocks(&self) -> Vec<Violation> {
+        if self.ended {
+            return Vec::new();
+        }
         let stuck = self.stuck();
-        let closures = stuck.iter().filter(|t| self.is_hang(*t)).map(|t| self.explain(t, stuck));
-        let smallest = closures.min_by_key(|set| (set.len(), set.0))?;
-        let cycle: Vec<Wait> = smallest.iter().filter_map(|t| self.wait(t)).collect();
+        let mut sets: Vec<Threads> =
+            stuck.iter().filter(|t| self.is_hang(*t)).map(|t| self.explain(t, stuck)).collect();
+        sets.sort_by_key(|set| (set.len(), set.0));
+        sets.dedup();
+        let has_part = |set: &Threads| sets.iter().any(|o| o != set && *o & *set == *o);
+        sets.iter().filter(|set| !has_part(set)).map(|set| self.hang(*set)).collect()
+    }
+
+    fn hang(&self, set: Threads) -> Violation {
+        let cycle: Vec<Wait> = set.iter().filter_map(|t| self.wait(t)).collect();
         let names: Vec<String> = cycle
             .iter()
             .map(|w| format!("{} waits for {}", self.name(w.thread), self.name_of(w.object)))
             .collect();
         let message = format!("deadlock: {}", names.join("; "));
-        Some(Violation { rule: Rule::WaitForever, message, thread: None, site: None, cycle })
+        Violation { rule: Rule::WaitForever, message, thread: None, site: None, cycle }
     }
 
     /// The greatest set of waiting threads none of which can move and all of
@@ -39,7 +56,10 @@ impl World {
             }
         }
         loop {
-            let freed = stuck.iter().find(|t| !(self.wakers_of(*t) & able).is_empty());
+            let rescued = |t: ThreadId| {
+                self.mutant != Mutant::Rescuers && !(self.wakers_of(t) & able).is_empty()
+            };
+            let freed = stuck.iter().find(|t| rescued(*t));
             let Some(thread) = freed else { return stuck };
             stuck = stuck.without(thread);
             able = able.with(thread);
@@ -55,12 +75,13 @@ impl World {
     }
 
     /// Whether this stuck thread's wait is a hang of its own: not the rest of a
-    /// server, not a thread nobody created, not a wait for a person.
+    /// server, not a thread nobody created, not a break that has no turn left, not a
+    /// wait for a person.
     fn is_hang(&self, thread: ThreadId) -> bool {
         let Some(call) = self.pending(thread) else { return false };
         let object = &self.objects[call.object.0 as usize];
         self.threads[thread.0 as usize].parks_on != Some(call.object)
-            && !matches!(call.op, Op::Start)
+            && !matches!(call.op, Op::Start | Op::Break)
             && object.environment != Some(Environment::Management)
     }
 

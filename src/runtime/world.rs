@@ -2,8 +2,10 @@
 //! does to them. Every runtime owns one and differs only in who moves next.
 //! Must not know: who schedules, or that there is such a thing as migration.
 
+use super::access::{Access, Place, Touch};
 use super::cell::Observable;
 use super::fingerprint::{Bytes, fingerprint};
+use super::mutant::Mutant;
 use super::object::{Act, Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
 use crate::lock::{Rule, Site};
 use std::collections::BTreeMap;
@@ -119,24 +121,17 @@ pub struct World {
     pub ended: bool,
     /// The log, where one is wanted.
     pub log: Option<Vec<Event>>,
-    /// The accesses of the present step, where somebody wants them (dpor).
-    pub accesses: Option<Vec<(ObjectId, Access)>>,
+    /// What the present step touches, where somebody wants to know (dpor).
+    pub touches: Option<Vec<Touch>>,
+    /// The fault planted into the engines, for their tests.
+    #[doc(hidden)]
+    pub mutant: Mutant,
     big: Vec<ObjectId>,
     orders: Vec<(ObjectId, ObjectId)>,
+    /// Objects that reductions look at in every state: conditions, channels,
+    /// processes, polled events.
+    pub(super) contested: Vec<ObjectId>,
     scratch: Bytes,
-}
-
-/// How a step touched an object, as far as its order against others matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    /// Commutes with other reads.
-    Read,
-    /// Commutes with nothing.
-    Write,
-    /// Enables waiters: commutes with other enabling.
-    Enable,
-    /// Ends a mutual exclusion begun by a `Write`.
-    Release,
 }
 
 impl World {
@@ -157,9 +152,11 @@ impl World {
             facts: BTreeMap::new(),
             ended: false,
             log: None,
-            accesses: None,
+            touches: None,
+            mutant: Mutant::None,
             big: Vec::new(),
             orders: Vec::new(),
+            contested: Vec::new(),
             scratch: Bytes::default(),
         }
     }
@@ -207,6 +204,14 @@ impl World {
     /// Adds an object.
     pub fn add(&mut self, object: Object) -> ObjectId {
         let id = ObjectId(self.objects.len() as u16);
+        if object.polled
+            || matches!(
+                object.state,
+                State::Condition { .. } | State::Channel { .. } | State::Process
+            )
+        {
+            self.contested.push(id);
+        }
         self.objects.push(object);
         id
     }
@@ -221,6 +226,11 @@ impl World {
     /// vCPUs' waits for it are counted (the BQL).
     pub fn mark_big(&mut self, mutex: ObjectId) {
         self.big.push(mutex);
+    }
+
+    /// Whether `mutex` is declared big.
+    pub fn is_big(&self, mutex: ObjectId) -> bool {
+        self.big.contains(&mutex)
     }
 
     /// Declares the documented order: `outer` is never taken inside `inner`.
@@ -270,6 +280,11 @@ impl World {
             call.op.name(),
             object.name,
             call.site,
+        );
+        assert!(
+            object.polled || !matches!(call.op, Op::EventIsSet),
+            "contract broken: {} is not declared as polled",
+            object.name,
         );
         self.check_stall_rule(thread, &call);
         if matches!(call.op, Op::Lock) && self.owner(call.object) == Some(thread) {
@@ -380,17 +395,6 @@ impl World {
         }
     }
 
-    fn touch(&mut self, object: ObjectId, access: Access) {
-        if let Some(accesses) = &mut self.accesses {
-            accesses.push((object, access));
-        }
-    }
-
-    /// Records that the present step touched the cell with index `cell`.
-    pub fn touch_cell(&mut self, cell: u16, access: Access) {
-        self.touch(ObjectId(u16::MAX - cell), access);
-    }
-
     /// Does the pending operation of `thread`, taking `alternative` where it has
     /// several, and leaves the outcome for the thread to pick up.
     ///
@@ -409,12 +413,7 @@ impl World {
         self.steps += 1;
         self.threads[index].stalled = 0;
         self.note(thread, call.op.name(), call.object, call.site);
-        let access = match call.op {
-            Op::Load | Op::EventIsSet => Access::Read,
-            Op::Unlock => Access::Release,
-            _ => Access::Write,
-        };
-        self.touch(call.object, access);
+        self.touch_by_op(thread, &call, alternative);
         let outcome = self.apply(thread, &call, alternative);
         if let (Some(_), Outcome::Received(payload)) = (&self.log, &outcome) {
             let text = format!("{payload:?}");
@@ -486,6 +485,7 @@ impl World {
             (Op::SemTimedWait, State::Semaphore { .. }) if alternative == 1 => Outcome::Value(0),
             (Op::SemWait | Op::SemTimedWait, State::Semaphore { count }) if *count > 0 => {
                 *count -= 1;
+                object.taken += 1;
                 Outcome::Value(1)
             }
             (Op::EventWait, State::Event { set: true }) => Outcome::Done,
@@ -500,7 +500,10 @@ impl World {
                 Outcome::Done
             }
             (Op::Recv, State::Channel { queue, broken, .. }) => match queue.pop_front() {
-                Some(payload) => Outcome::Received(payload),
+                Some(payload) => {
+                    object.taken += 1;
+                    Outcome::Received(payload)
+                }
                 None => {
                     assert!(*broken, "{name}: nothing to receive");
                     Outcome::Broken
@@ -556,15 +559,19 @@ impl World {
         }
     }
 
+    /// The channels that break with `first`, itself included.
+    pub(super) fn link(&self, first: ObjectId) -> Vec<ObjectId> {
+        let linked = self.objects[first.0 as usize].linked.iter().copied();
+        std::iter::once(first).chain(linked).collect()
+    }
+
     /// Breaks a link. Of a paced channel nothing in flight arrives.
     fn cut(&mut self, first: ObjectId) -> Outcome {
         if self.breaks == 0 || self.is_broken(first) {
             return Outcome::Broken;
         }
         self.breaks -= 1;
-        let linked = self.objects[first.0 as usize].linked.clone();
-        for id in linked.into_iter().chain([first]) {
-            self.touch(id, Access::Write);
+        for id in self.link(first) {
             let object = &mut self.objects[id.0 as usize];
             let paced = object.paced && self.timing == Timing::Idle;
             if let State::Channel { queue, broken, silent } = &mut object.state {
@@ -584,9 +591,7 @@ impl World {
     }
 
     fn shut(&mut self, first: ObjectId) -> Outcome {
-        let linked = self.objects[first.0 as usize].linked.clone();
-        for id in linked.into_iter().chain([first]) {
-            self.touch(id, Access::Write);
+        for id in self.link(first) {
             if let State::Channel { broken, silent, .. } = &mut self.objects[id.0 as usize].state {
                 *broken = true;
                 *silent = false;
@@ -611,7 +616,7 @@ impl World {
     /// If that breaks the object's declared contract: our own mistake.
     pub fn act(&mut self, thread: ThreadId, act: Act, id: ObjectId, site: Site) {
         self.note(thread, act.name(), id, site);
-        self.touch(id, if act == Act::Unlock { Access::Release } else { Access::Enable });
+        self.touch_by_act(thread, act, id);
         let object = &mut self.objects[id.0 as usize];
         let name = object.name;
         let allowed =
@@ -622,6 +627,13 @@ impl World {
             self.threads[thread.0 as usize].name,
             act.name(),
         );
+        if let Some(guard) = object.guard.filter(|_| !matches!(act, Act::Unlock)) {
+            assert!(
+                self.threads[thread.0 as usize].held.contains(&guard),
+                "contract broken: {} without its lock at {site}",
+                act.name(),
+            );
+        }
         match (act, &mut object.state) {
             (Act::Unlock, State::Mutex { owner }) => {
                 assert!(!object.tried, "{name} is tried: its unlock is an operation");
@@ -638,7 +650,8 @@ impl World {
             (Act::Set, State::Event { set }) => *set = true,
             (Act::Enqueue, State::Condition { waiting, .. }) => *waiting = waiting.with(thread),
             (Act::Signal, State::Condition { waiting, signalled }) => {
-                assert!(waiting.len() <= 1, "{name}: one signal, several waiters");
+                let asleep = *waiting & !*signalled;
+                assert!(asleep.len() <= 1, "{name}: one signal, several waiters");
                 *signalled = *waiting;
             }
             (Act::Broadcast, State::Condition { waiting, signalled }) => *signalled = *waiting,
@@ -653,6 +666,8 @@ impl World {
         state.phase = Phase::Finished;
         // It knows nothing any more: equal ends are equal states.
         state.history = 0;
+        self.touch(Place::Object(self.handle(thread)), Access::Write);
+        let state = &self.threads[thread.0 as usize];
         if let Some(&held) = state.held.first() {
             let message = format!("{} ends with {} held", self.name(thread), self.name_of(held));
             let site = crate::lock::at("thread", "return");
@@ -671,11 +686,22 @@ impl World {
         self.threads[thread.0 as usize].history = locals;
     }
 
-    /// The fingerprint of the whole state.
+    /// The fingerprint of the whole state. Where the others stood at an abort
+    /// is nobody's business: all such ends are one.
     pub fn state(&mut self) -> u128 {
+        if self.ended {
+            let end = self.violations.last().map(|v| (v.rule, v.thread, v.site, &v.message));
+            return fingerprint(&end);
+        }
+        let mutant = self.mutant;
         let mut bytes = std::mem::take(&mut self.scratch);
         bytes.clear();
-        self.objects.iter().for_each(|object| bytes.feed(&object.state));
+        for object in &self.objects {
+            if mutant == Mutant::Queues && matches!(object.state, State::Channel { .. }) {
+                continue;
+            }
+            bytes.feed(&object.state);
+        }
         self.cells.iter().for_each(|cell| cell.feed(&mut bytes));
         for thread in &self.threads {
             let phase = match thread.phase {
@@ -684,10 +710,12 @@ impl World {
                 Phase::Finished => 2,
                 Phase::Killed => 3,
             };
-            let history = if phase == 3 { 0 } else { thread.history };
-            bytes.feed(&(phase, history, thread.stalled));
+            let forgotten = phase == 3 || mutant == Mutant::Histories;
+            let history = if forgotten { 0 } else { thread.history };
+            let stalled = if mutant == Mutant::Stalls { 0 } else { thread.stalled };
+            bytes.feed(&(phase, history, stalled));
         }
-        bytes.feed(&(self.spurious, self.breaks, self.breaks_over, self.ended));
+        bytes.feed(&(self.spurious, self.breaks, self.breaks_over));
         let state = bytes.fingerprint();
         self.scratch = bytes;
         state

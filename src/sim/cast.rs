@@ -165,7 +165,7 @@ impl Props<'_> {
 
     fn event(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
         let state = State::Event { set: false };
-        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+        self.0.add(Object { users, wakers, polled: true, ..Object::new(name.into(), state) })
     }
 
     fn condition(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {

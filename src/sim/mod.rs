@@ -3,9 +3,10 @@
 //! Must not know: which engine explores it, or how a result is shown.
 
 mod cast;
-mod data;
+pub mod data;
 mod destination;
 mod handlers;
+pub mod image;
 mod judge;
 mod migration;
 mod network;

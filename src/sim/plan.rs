@@ -3,11 +3,11 @@
 //! Must not know: what a plan leads to.
 
 use super::data::{self, DataError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The BQL round `qemu_loadvm_state_main()` in the listen thread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadvmBql {
     /// Not taken: QEMU as released.
@@ -19,7 +19,7 @@ pub enum LoadvmBql {
 }
 
 /// Where and how the destination's migration state is torn down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Teardown {
     /// In the listen thread, without the BQL, `load_cleanup` hooks last (7.2).
@@ -31,7 +31,7 @@ pub enum Teardown {
 }
 
 /// Whether sections on the postcopy channel are checked before they are loaded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SectionCheck {
     None,
@@ -40,7 +40,7 @@ pub enum SectionCheck {
 }
 
 /// The load hooks of `SaveVMHandlers`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadState {
     /// One `load_state` for both channels.
@@ -51,7 +51,7 @@ pub enum LoadState {
 }
 
 /// How VFIO's `load_cleanup` waits for its load thread, which needs the BQL.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VfioCleanup {
     /// Called with the BQL, keeps it while it waits.
@@ -63,7 +63,7 @@ pub enum VfioCleanup {
 }
 
 /// Where the listener of `migrate-recover` accepts the new connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecoverAccept {
     /// On the monitor IOThread's own context, without the BQL: QEMU as it is.
@@ -73,7 +73,7 @@ pub enum RecoverAccept {
 }
 
 /// Whose source side and state tables the plan follows.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize, Serialize)]
 pub enum Version {
     #[serde(rename = "7.2")]
     V7_2,
@@ -84,7 +84,7 @@ pub enum Version {
 }
 
 /// A lock plan.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plan {
     /// Format of the file: 1.
@@ -148,7 +148,7 @@ impl Plan {
         data::load(path).and_then(|plan: Plan| plan.checked(&path.display().to_string()))
     }
 
-    fn checked(self, file: &str) -> Result<Plan, DataError> {
+    pub(crate) fn checked(self, file: &str) -> Result<Plan, DataError> {
         match self.contradiction() {
             None => Ok(self),
             Some(message) => Err(DataError { file: file.into(), place: None, message }),

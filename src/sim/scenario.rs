@@ -5,12 +5,12 @@
 use super::data::{self, DataError};
 use crate::lock::Rule;
 use crate::runtime::Timing;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// When the environment (network, management) moves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moves {
     /// Only when no thread of either QEMU can; each such step is a tick.
@@ -29,7 +29,7 @@ impl From<Moves> for Timing {
 }
 
 /// While what the network may break.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Break {
     Never,
@@ -40,7 +40,7 @@ pub enum Break {
 }
 
 /// A device of the guest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Device {
     /// A plain PCI-like device: its load asserts the BQL (memory API).
@@ -54,7 +54,7 @@ pub enum Device {
 }
 
 /// The verdict of an exploration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     Clean,
@@ -63,7 +63,7 @@ pub enum Verdict {
 }
 
 /// What a plan must come out as.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
     pub verdict: Verdict,
@@ -75,7 +75,7 @@ pub struct Expectation {
 }
 
 /// How large the model is: who takes part.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Size {
     pub name: String,
@@ -96,7 +96,7 @@ struct Sizes {
 }
 
 /// A scenario.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
     /// Format of the file: 1.
@@ -206,7 +206,7 @@ impl Scenario {
         data::load(path).and_then(|scenario: Scenario| scenario.checked(&file))
     }
 
-    fn checked(self, file: &str) -> Result<Scenario, DataError> {
+    pub(crate) fn checked(self, file: &str) -> Result<Scenario, DataError> {
         match self.contradiction() {
             None => Ok(self),
             Some(message) => Err(DataError { file: file.into(), place: None, message }),

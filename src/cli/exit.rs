@@ -1,0 +1,88 @@
+//! The exit codes, and what leads to those that no verb returns.
+//! Must not know: what a verb does.
+
+use super::output;
+use crate::sim::{DataError, Verdict};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// For `--help`. A test holds the README to it.
+pub const TABLE: &str = "Exit codes:
+  0    clean, or as declared
+  1    findings, or not as declared
+  2    bad invocation or unreadable input
+  3    inconclusive: a budget or a bound was hit, or a replay diverged
+  4    nothing to check
+  5    a patch does not apply
+  101  a bug of bqlcheck itself
+  130  interrupted; what was known is printed";
+
+/// How the program ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    Clean = 0,
+    Findings = 1,
+    Invocation = 2,
+    Inconclusive = 3,
+    Nothing = 4,
+    /// Not reached yet: there is no verb that reads patches.
+    PatchDoesNotApply = 5,
+    OurBug = 101,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Clean => Exit::Clean,
+            Verdict::Violated => Exit::Findings,
+            Verdict::Inconclusive => Exit::Inconclusive,
+        }
+    }
+}
+
+/// Input that cannot be used: what is wrong and what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    pub message: String,
+    pub help: String,
+}
+
+impl Failure {
+    /// A failure with its help line.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Failure {
+        Failure { message: message.into(), help: help.into() }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Failure {
+        let help = "the keys of plan and scenario files are listed in README.md; \
+                    models/plans and models/scenarios have examples";
+        Failure::new(error.to_string(), help)
+    }
+}
+
+/// Runs `verb`; tells of input it could not use and of panics, which are ours.
+pub fn guard(verb: impl FnOnce() -> Result<Exit, Failure>) -> Exit {
+    std::panic::set_hook(Box::new(|panic| {
+        output::complain(&format!(
+            "bqlcheck: internal error: {panic}\n\
+             This is a bug of bqlcheck; please report it with the command line."
+        ));
+    }));
+    match catch_unwind(AssertUnwindSafe(verb)) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
+            output::complain(&format!("error: {}\n  help: {}", failure.message, failure.help));
+            Exit::Invocation
+        }
+        Err(_) => Exit::OurBug,
+    }
+}

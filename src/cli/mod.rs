@@ -1,0 +1,31 @@
+//! The command line: one file a verb, and what they share.
+//! Must not know: how anything is explored or drawn.
+
+mod args;
+mod child;
+mod engine;
+mod exit;
+mod explain;
+mod explore;
+mod input;
+mod interrupt;
+mod matrix;
+mod output;
+mod progress;
+mod ram;
+mod replay;
+mod witness;
+
+pub use exit::Exit;
+
+use args::Verb;
+
+/// Parses the command line and does what it says.
+pub fn run() -> Exit {
+    exit::guard(|| match args::parse() {
+        Verb::Explore(args) => explore::run(&args),
+        Verb::Replay { file } => replay::run(&file),
+        Verb::Explain { code } => explain::run(code.as_deref()),
+        Verb::Loom => child::serve(),
+    })
+}

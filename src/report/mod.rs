@@ -1,0 +1,20 @@
+//! What an exploration came to, in the forms people and programs read.
+//! Must not know: how it was explored, or where the report goes.
+
+mod cell;
+mod columns;
+mod finding;
+mod json;
+mod memory;
+mod recording;
+mod text;
+mod timeline;
+
+pub use cell::{Agreement, Cell, verdict};
+pub use columns::WIDTH;
+pub use finding::{Finding, Step, Wait};
+pub use json::{line, matrix as json_matrix, pretty};
+pub use memory::peak_rss_kib;
+pub use recording::{Line, Link, Recording};
+pub use text::{cell, explanation, fold, matrix, violation};
+pub use timeline::timeline;
