@@ -62,6 +62,13 @@ impl Trace {
         self.steps.truncate(length);
     }
 
+    /// Corrects what the last step touches.
+    pub fn relabel(&mut self, touches: Vec<Touch>) {
+        if let Some(step) = self.steps.last_mut() {
+            step.touches = touches;
+        }
+    }
+
     /// Adds a step. Returns the earlier steps it races with, latest first: those
     /// that nothing orders before it but themselves, and that `could_wait` says
     /// could as well have come later.
