@@ -11,7 +11,7 @@
 use super::result::{Exploration, Limits};
 use super::trace::{Trace, dependent};
 use crate::runtime::controlled::Execution;
-use crate::runtime::{Choice, Mutant, Op, Program, ThreadId, Threads, Touch};
+use crate::runtime::{Access, Choice, Mutant, Op, Program, ThreadId, Threads, Touch};
 use std::sync::Arc;
 
 /// A run longer than this is taken for one that never ends.
@@ -197,7 +197,8 @@ impl<P: Program> Search<'_, P> {
             world.touches.take().expect("just switched on")
         });
         let remembered = frame.sleepers.iter().filter(|s| s.thread == thread);
-        include(&mut touches, remembered.flat_map(|s| &s.touches));
+        let remembered = outdated(remembered.flat_map(|s| &s.touches), &touches);
+        include(&mut touches, &remembered);
         include(&mut frame.touches, &touches);
         let gated = frame.gated;
         for index in self.races(choice, touches, gated, blocking) {
@@ -301,6 +302,19 @@ impl<P: Program> Search<'_, P> {
         }
         false
     }
+}
+
+/// What a step touched elsewhere, as it counts where it touches `touches`: the
+/// numbers of tokens and messages have changed.
+fn outdated<'a>(elsewhere: impl Iterator<Item = &'a Touch>, touches: &[Touch]) -> Vec<Touch> {
+    let renumber = |touch: &Touch| match touch.access {
+        Access::Give(_) | Access::Take(_) => {
+            let anew = touches.iter().any(|now| now.place == touch.place);
+            (!anew).then_some(Touch { access: Access::Write, ..*touch })
+        }
+        _ => Some(*touch),
+    };
+    elsewhere.filter_map(renumber).collect()
 }
 
 /// Adds to `touches` what is not among them.
