@@ -263,13 +263,9 @@ impl<P: Program> Search<'_, P> {
         blocking: bool,
     ) -> Vec<usize> {
         let (program, path, frames) = (self.program, &self.path, &self.frames);
-        let mut races = self.trace.push(choice, touches, barrier, |trace, index| {
+        self.trace.push(choice, touches, barrier, |trace, index| {
             !blocking || can_start(program, path, frames, trace, index, choice.thread)
-        });
-        if self.mutant == Mutant::OlderRaces {
-            races.truncate(1);
-        }
-        races
+        })
     }
 
     /// Sees to it that from the state before step `index` an execution is tried
