@@ -219,18 +219,18 @@ impl<P: Program> Search<'_, P> {
         if self.mutant == Mutant::Losers {
             return;
         }
-        let (mut waiting, ended) = execution.world(|world| (world.everybody(), world.ended));
-        if let (true, Some(last)) = (ended, self.path.last()) {
+        let (mut waiting, ended) = execution.world(|world| {
+            let blocked = world.everybody().iter().filter(|t| world.alternatives(*t) == 0);
+            (blocked.collect::<Threads>(), world.ended)
+        });
+        if let (true, Some(frame)) = (ended, self.frames.last()) {
             // Before the end, that is: nothing goes together with an end.
-            waiting = waiting.without(last.thread);
+            waiting = execution.world(|world| world.everybody()) & !frame.movable;
             self.trace.truncate(self.path.len() - 1);
         }
         let known = self.trace.steps().len();
         for thread in waiting.iter() {
-            let touches = execution.world(|world| {
-                let blocked = world.alternatives(thread) == 0;
-                if blocked { world.would_touch(thread) } else { Vec::new() }
-            });
+            let touches = execution.world(|world| world.would_touch(thread));
             if !touches.is_empty() {
                 let supposed = Choice { thread, alternative: 0 };
                 for index in self.races(supposed, touches, false, true) {

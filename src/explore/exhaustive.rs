@@ -96,14 +96,14 @@ fn search<P: Program>(
             execution.step(first);
         }
         result.executions += 1;
-        if limits.executions.is_some_and(|most| result.executions >= most) {
-            result.cut = Some(format!("stopped after {} executions", result.executions));
-            break;
-        }
         while frames.last().is_some_and(|frame| frame.untried.is_empty()) {
             frames.pop();
         }
         let Some(frame) = frames.last_mut() else { break };
+        if limits.executions.is_some_and(|most| result.executions >= most) {
+            result.cut = Some(format!("stopped after {} executions", result.executions));
+            break;
+        }
         path.truncate(frame.depth);
         on_path.truncate(frame.depth + 1);
         path.extend(frame.untried.pop());
