@@ -91,12 +91,14 @@ fn programs_with_everything_agree() {
 
 #[test]
 fn programs_with_an_environment_agree() {
-    let scripts = (codes(rich()), prop::collection::vec(rich(), 1..4), 0..2u32, any::<bool>());
-    let scripts = scripts.prop_map(|(codes, outside, breaks, paced)| Script {
-        timing: Timing::Idle,
-        breaks,
-        paced,
-        ..script(&codes).and_environment(&outside)
+    let outside = prop::collection::vec(rich(), 1..4);
+    let scripts = (codes(rich()), outside, 0..2u32, any::<bool>(), any::<bool>());
+    let scripts = scripts.prop_map(|(codes, outside, breaks, paced, stalls)| {
+        let stall_bound = if stalls { 0 } else { u32::MAX };
+        let timing = Timing::Idle;
+        let mut script = Script { timing, breaks, paced, stall_bound, ..script(&codes) };
+        script.actors[0].vcpu = stalls;
+        script.and_environment(&outside)
     });
     check(1000, scripts);
 }
