@@ -36,6 +36,8 @@ fn rich() -> BoxedStrategy<Do> {
         2 => Just(Do::Broadcast),
         1 => Just(Do::Choose(2)),
         1 => Just(Do::Break),
+        1 => Just(Do::Reply(1)),
+        1 => Just(Do::Hear),
         1 => Just(Do::Shutdown),
         1 => Just(Do::Fail),
         1 => prop_oneof![Just(Do::Exit), Just(Do::LockTwice), Just(Do::UnlockFree)],

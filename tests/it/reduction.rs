@@ -58,6 +58,7 @@ const KNOWN: &[Known] = &[
     ("timed wait", (8, 6), (6, 0), 3, &[]),
     ("choices", (17, 16), (6, 0), 6, &[]),
     ("a break at any time", (36, 29), (20, 0), 6, &[]),
+    ("a break both ways", (30, 23), (13, 0), 5, &[]),
     ("a shutdown at any time", (24, 19), (14, 0), 3, &[]),
     ("an exit at any time", (9, 7), (3, 0), 3, &[]),
     (

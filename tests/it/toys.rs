@@ -132,6 +132,10 @@ pub fn scripts() -> Vec<(&'static str, Script)> {
             "a break at any time",
             Script { breaks: 1, ..script(&[&[Send(1), Send(2)], &[Recv, Recv], &[Break]]) },
         ),
+        (
+            "a break both ways",
+            Script { breaks: 1, ..script(&[&[Send(1), Hear], &[Recv, Reply(2)], &[Break]]) },
+        ),
         ("a shutdown at any time", script(&[&[Send(1), Send(2)], &[Recv, Recv], &[Shutdown]])),
         ("an exit at any time", script(&[&[Store(0, 1), Store(0, 2)], &[Load(1), Exit]])),
         ("an abort beside a breach", script(&[&[Lock(1), UnlockFree], &[Load(0), Fail]])),
