@@ -3,6 +3,9 @@
 mod agree;
 mod dpor;
 mod engine;
+mod mutants;
 mod random;
+mod reduction;
 mod script;
 mod toys;
+mod witness;
