@@ -62,7 +62,15 @@ fn matters(recording: &Recording, line: &Line) -> bool {
     let in_cycle = recording.cycle.iter().any(|link| link.thread == line.thread);
     let broke = recording.breach.is_some_and(|(_, thread, _)| thread == Some(line.thread));
     let small = [
-        "send", "write", "load", "store", "xchg", "cmpxchg", "choose", "event_is_set", "start",
+        "send",
+        "write",
+        "load",
+        "store",
+        "xchg",
+        "cmpxchg",
+        "choose",
+        "event_is_set",
+        "start",
         "create",
     ];
     (in_cycle || broke) && !small.contains(&line.operation)
@@ -81,9 +89,7 @@ fn drawn(recording: &Recording, run: &[Line]) -> Vec<bool> {
             }
     };
     let ends = |nth: usize| nth == 0 || nth + 1 == run.len();
-    (0..run.len())
-        .map(|nth| ends(nth) || matters(recording, &run[nth]) || lasting(nth))
-        .collect()
+    (0..run.len()).map(|nth| ends(nth) || matters(recording, &run[nth]) || lasting(nth)).collect()
 }
 
 impl Chart<'_> {
