@@ -12,6 +12,7 @@ use crate::runtime::{
     Threads, World,
 };
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// How many connections there can be: the first and one after the break.
 pub const LINKS: usize = 2;
@@ -89,9 +90,9 @@ pub struct Outgoing {
 
 /// Everything the thread bodies share.
 pub struct Cast {
-    pub plan: Plan,
-    pub scenario: Scenario,
-    pub guest: Guest,
+    pub plan: Arc<Plan>,
+    pub scenario: Arc<Scenario>,
+    pub guest: Arc<Guest>,
     pub threads: Threaded,
 
     pub bql: ObjectId,
@@ -258,10 +259,10 @@ impl Cast {
     /// Declares everything in `world`.
     pub fn new(
         world: &mut World,
-        plan: &Plan,
-        scenario: &Scenario,
+        plan: &Arc<Plan>,
+        scenario: &Arc<Scenario>,
         size: &Size,
-        guest: &Guest,
+        guest: &Arc<Guest>,
     ) -> Cast {
         world.timing = scenario.environment.into();
         world.stall_bound = scenario.stall_bound;
