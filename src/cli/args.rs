@@ -87,7 +87,7 @@ pub enum Engine {
     /// Every state, persistent sets: complete
     #[default]
     Exhaustive,
-    /// Every execution up to commuting steps, sleep sets: complete
+    /// Every execution, commuting steps in one order: complete
     Dpor,
     /// Up to 5 threads, at most 2 preemptions
     Loom,

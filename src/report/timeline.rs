@@ -158,7 +158,8 @@ impl Chart<'_> {
             function = "";
         }
         let column = self.columns.offset(thread);
-        let parts = wrap(text, WIDTH - column - 2);
+        let text = text.replace(|letter: char| !letter.is_ascii_graphic() && letter != ' ', "?");
+        let parts = wrap(&text, WIDTH - column - 2);
         for (nth, part) in parts.iter().enumerate() {
             let mut row = self.columns.lifelines(&self.holds);
             if nth == 0 {
