@@ -11,7 +11,7 @@
 use super::result::{Exploration, Limits};
 use super::trace::{Trace, dependent};
 use crate::runtime::controlled::Execution;
-use crate::runtime::{Choice, Mutant, Op, Program, ThreadId, Threads, Touch};
+use crate::runtime::{Access, Choice, Mutant, Op, Program, ThreadId, Threads, Touch};
 use std::sync::Arc;
 
 /// A run longer than this is taken for one that never ends.
@@ -19,10 +19,15 @@ const LONGEST_RUN: usize = 100_000;
 
 /// A thread that need not move: all that starts with its next step is covered,
 /// until somebody does what matters to that step.
+///
+/// Even then it is remembered what the step touched: what follows an operation
+/// depends on its outcome, and a step that touches less in its new place must
+/// not hide the races that it had in the old.
 #[derive(Clone)]
 struct Sleeper {
     thread: ThreadId,
     touches: Vec<Touch>,
+    woken: bool,
 }
 
 /// A state on the present path.
@@ -32,7 +37,7 @@ struct Frame {
     gated: bool,
     /// Who is to be tried here, or has been.
     backtrack: Threads,
-    asleep: Vec<Sleeper>,
+    sleepers: Vec<Sleeper>,
     /// The thread that is being tried, its other alternatives, and what those
     /// before touched.
     current: ThreadId,
@@ -41,13 +46,19 @@ struct Frame {
 }
 
 impl Frame {
-    /// Who sleeps after a step that touched `touches`.
+    /// Who is asleep.
+    fn asleep(&self) -> Threads {
+        self.sleepers.iter().filter(|s| !s.woken).map(|s| s.thread).collect()
+    }
+
+    /// Who slept before a step of the present thread that touched `touches`, and
+    /// whether it still does.
     fn sleepers_after(&self, touches: &[Touch], mutant: Mutant) -> Vec<Sleeper> {
-        let awake = |s: &&Sleeper| {
-            let woken = self.gated || dependent(&s.touches, touches);
-            s.thread != self.current && (!woken || mutant == Mutant::WakeSleepers)
+        let others = self.sleepers.iter().filter(|s| s.thread != self.current);
+        let wakes = |s: &Sleeper| {
+            mutant != Mutant::WakeSleepers && (self.gated || dependent(&s.touches, touches))
         };
-        self.asleep.iter().filter(awake).cloned().collect()
+        others.map(|s| Sleeper { woken: s.woken || wakes(s), ..s.clone() }).collect()
     }
 }
 
@@ -106,22 +117,23 @@ impl<P: Program> Search<'_, P> {
             if movable.is_empty() {
                 return self.end(&mut execution);
             }
-            let asleep = self.asleep();
-            let awake = movable & !names(&asleep);
-            let Some(current) = awake.iter().next() else {
-                self.result.blocked += 1;
-                return;
-            };
-            let all = idle && self.mutant != Mutant::GatedBranches;
-            self.frames.push(Frame {
+            let mut frame = Frame {
                 movable,
                 gated: idle && self.mutant != Mutant::Barrier,
-                backtrack: if all { movable } else { Threads::NONE.with(current) },
-                asleep,
-                current,
+                backtrack: Threads::NONE,
+                sleepers: self.sleepers(),
+                current: ThreadId(0),
                 untried: 0,
                 touches: Vec::new(),
-            });
+            };
+            let Some(first) = (movable & !frame.asleep()).iter().next() else {
+                self.result.blocked += 1;
+                return self.suppose(&execution);
+            };
+            frame.current = first;
+            let all = idle && self.mutant != Mutant::GatedBranches;
+            frame.backtrack = if all { movable } else { Threads::NONE.with(first) };
+            self.frames.push(frame);
             self.advance(&mut execution);
         }
     }
@@ -135,8 +147,8 @@ impl<P: Program> Search<'_, P> {
         }
     }
 
-    /// Who sleeps after the last step.
-    fn asleep(&self) -> Vec<Sleeper> {
+    /// Who sleeps after the last step, or has been woken.
+    fn sleepers(&self) -> Vec<Sleeper> {
         match (self.frames.last(), self.trace.steps().last()) {
             (Some(frame), Some(step)) => frame.sleepers_after(&step.touches, self.mutant),
             _ => Vec::new(),
@@ -178,15 +190,20 @@ impl<P: Program> Search<'_, P> {
         }
         execution.step(choice);
         self.result.steps += 1;
-        let touches = execution.world(|world| {
+        let mut touches = execution.world(|world| {
             if (exit || world.ended) && mutant != Mutant::AbortedSiblings {
                 frame.backtrack = frame.movable;
             }
             world.touches.take().expect("just switched on")
         });
-        frame.touches.extend_from_slice(&touches);
+        let remembered = frame.sleepers.iter().filter(|s| s.thread == thread);
+        let remembered = outdated(remembered.flat_map(|s| &s.touches), &touches);
+        include(&mut touches, &remembered);
+        include(&mut frame.touches, &touches);
         let gated = frame.gated;
-        self.note(choice, touches, gated, blocking);
+        for index in self.races(choice, touches, gated, blocking) {
+            self.reverse(index, thread);
+        }
         self.path.push(choice);
         if let Some(cell) = self.trace.unordered_cell() {
             self.result.cut = Some(format!("cell {cell} is used without a hand-over"));
@@ -195,33 +212,60 @@ impl<P: Program> Search<'_, P> {
         }
     }
 
-    /// Nobody inside can move, or some are about to be ended: notes the races of
-    /// those who wait. What they wait for may have been taken from them.
+    /// Here the execution ends, or the environment has its turn, or some are about
+    /// to be ended: notes the races of those who wait. What they wait for may have
+    /// been taken from them.
     fn suppose(&mut self, execution: &Execution<P>) {
         if self.mutant == Mutant::Losers {
             return;
         }
-        let everybody = execution.world(|world| world.everybody());
-        for thread in everybody.iter() {
-            let touches = execution.world(|world| {
-                let blocked = world.alternatives(thread) == 0;
-                if blocked { world.would_touch(thread) } else { Vec::new() }
-            });
+        let (mut waiting, ended) = execution.world(|world| {
+            let blocked = world.everybody().iter().filter(|t| world.alternatives(*t) == 0);
+            (blocked.collect::<Threads>(), world.ended)
+        });
+        if let (true, Some(frame)) = (ended, self.frames.last()) {
+            // Before the end, that is: nothing goes together with an end.
+            waiting = execution.world(|world| world.everybody()) & !frame.movable;
+            self.trace.truncate(self.path.len() - 1);
+        }
+        let known = self.trace.steps().len();
+        for thread in waiting.iter() {
+            let touches = execution.world(|world| world.would_touch(thread));
             if !touches.is_empty() {
-                self.note(Choice { thread, alternative: 0 }, touches, false, true);
-                self.trace.truncate(self.path.len());
+                let supposed = Choice { thread, alternative: 0 };
+                for index in self.races(supposed, touches, false, true) {
+                    // Only now it is known what the step would be in full.
+                    self.trace.relabel(self.attempt(index, thread));
+                    self.reverse(index, thread);
+                }
+                self.trace.truncate(known);
             }
         }
     }
 
-    /// Adds a step to the trace and has its races reversed.
-    fn note(&mut self, choice: Choice, touches: Vec<Touch>, barrier: bool, blocking: bool) {
-        let (program, path, frames) = (self.program, &self.path, &self.frames);
-        let races = self.trace.push(choice, touches, barrier, |trace, index| {
-            !blocking || can_start(program, path, frames, trace, index, choice.thread)
+    /// What `thread` touches where it comes before step `index`.
+    fn attempt(&self, index: usize, thread: ThreadId) -> Vec<Touch> {
+        let mut execution = without(self.program, &self.path, &self.trace, index);
+        let alternative = execution.world(|world| {
+            world.touches = Some(Vec::new());
+            world.alternatives(thread).trailing_zeros() as u8
         });
-        let reversed = if self.mutant == Mutant::OlderRaces { 1 } else { races.len() };
-        races.into_iter().take(reversed).for_each(|index| self.reverse(index, choice.thread));
+        execution.step(Choice { thread, alternative });
+        execution.world(|world| world.touches.take()).unwrap_or_default()
+    }
+
+    /// Adds a step to the trace; which steps it races with, latest first.
+    fn races(
+        &mut self,
+        choice: Choice,
+        touches: Vec<Touch>,
+        barrier: bool,
+        blocking: bool,
+    ) -> Vec<usize> {
+        let (program, path, frames) = (self.program, &self.path, &self.frames);
+        self.trace.push(choice, touches, barrier, |trace, index| {
+            !blocking || can_start(program, path, frames, trace, index, choice.thread)
+        })
     }
 
     /// Sees to it that from the state before step `index` an execution is tried
@@ -229,7 +273,7 @@ impl<P: Program> Search<'_, P> {
     fn reverse(&mut self, index: usize, thread: ThreadId) {
         let initials = self.trace.initials(index);
         let frame = &mut self.frames[index];
-        if ((frame.backtrack | names(&frame.asleep)) & initials).is_empty() {
+        if ((frame.backtrack | frame.asleep()) & initials).is_empty() {
             let first = if initials.has(thread) { Some(thread) } else { initials.iter().next() };
             frame.backtrack = first.into_iter().fold(frame.backtrack, Threads::with);
         }
@@ -240,8 +284,8 @@ impl<P: Program> Search<'_, P> {
         while let Some(frame) = self.frames.last_mut() {
             if frame.untried == 0 {
                 let touches = std::mem::take(&mut frame.touches);
-                frame.asleep.push(Sleeper { thread: frame.current, touches });
-                let left = frame.backtrack & !names(&frame.asleep);
+                frame.sleepers.push(Sleeper { thread: frame.current, touches, woken: false });
+                let left = frame.backtrack & !frame.asleep();
                 let Some(next) = left.iter().next() else {
                     self.frames.pop();
                     continue;
@@ -256,12 +300,43 @@ impl<P: Program> Search<'_, P> {
     }
 }
 
-fn names(sleepers: &[Sleeper]) -> Threads {
-    sleepers.iter().map(|sleeper| sleeper.thread).collect()
+/// What a step touched elsewhere, as it counts where it touches `touches`: the
+/// numbers of tokens and messages have changed.
+fn outdated<'a>(elsewhere: impl Iterator<Item = &'a Touch>, touches: &[Touch]) -> Vec<Touch> {
+    let renumber = |touch: &Touch| match touch.access {
+        Access::Give(_) | Access::Take(_) => {
+            let anew = touches.iter().any(|now| now.place == touch.place);
+            (!anew).then_some(Touch { access: Access::Write, ..*touch })
+        }
+        _ => Some(*touch),
+    };
+    elsewhere.filter_map(renumber).collect()
 }
 
-/// Whether the pending operation of `thread` could be done without step `index`
-/// and all that happens after it.
+/// Adds to `touches` what is not among them.
+fn include<'a>(touches: &mut Vec<Touch>, more: impl IntoIterator<Item = &'a Touch>) {
+    for touch in more {
+        if !touches.contains(touch) {
+            touches.push(*touch);
+        }
+    }
+}
+
+/// The execution up to step `index`, and on without it and all that happens after
+/// it.
+fn without<P: Program>(
+    program: &Arc<P>,
+    path: &[Choice],
+    trace: &Trace,
+    index: usize,
+) -> Execution<P> {
+    let mut execution = Execution::new(program, |_| {});
+    path[..index].iter().for_each(|choice| execution.step(*choice));
+    trace.free_of(index).for_each(|step| execution.step(step.choice));
+    execution
+}
+
+/// Whether the pending operation of `thread` could be done there.
 fn can_start<P: Program>(
     program: &Arc<P>,
     path: &[Choice],
@@ -270,12 +345,9 @@ fn can_start<P: Program>(
     index: usize,
     thread: ThreadId,
 ) -> bool {
-    let mut free = trace.free_of(index).peekable();
-    if free.peek().is_none() {
+    if trace.free_of(index).next().is_none() {
         return frames[index].movable.has(thread);
     }
-    let mut execution = Execution::new(program, |_| {});
-    path[..index].iter().for_each(|choice| execution.step(*choice));
-    free.for_each(|step| execution.step(step.choice));
-    execution.world(|world| world.movable().has(thread) && !world.is_gated(thread))
+    without(program, path, trace, index)
+        .world(|world| world.movable().has(thread) && !world.is_gated(thread))
 }

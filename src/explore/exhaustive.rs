@@ -103,6 +103,10 @@ fn search<P: Program>(
             frames.pop();
         }
         let Some(frame) = frames.last_mut() else { break };
+        if limits.executions.is_some_and(|most| result.executions >= most) {
+            result.cut = Some(format!("stopped after {} executions", result.executions));
+            break;
+        }
         path.truncate(frame.depth);
         on_path.truncate(frame.depth + 1);
         path.extend(frame.untried.pop());

@@ -135,7 +135,7 @@ pub fn name_schedule<P: Program>(program: &Arc<P>, schedule: &[Choice]) -> Vec<S
 ///
 /// # Errors
 /// Where the program does not go that way.
-pub fn replay<P: Program>(program: &Arc<P>, steps: &[Step]) -> Result<Replay, Divergence> {
+pub fn replay<P: Program>(program: &Arc<P>, steps: &[Step]) -> Result<Replay, Box<Divergence>> {
     let mut execution = Execution::new(program, |world| world.log = Some(Vec::new()));
     let mut choices = Vec::new();
     for (index, step) in steps.iter().enumerate() {
@@ -154,7 +154,7 @@ pub fn replay<P: Program>(program: &Arc<P>, steps: &[Step]) -> Result<Replay, Di
     }))
 }
 
-fn find(world: &World, number: usize, step: &Step) -> Result<Choice, Divergence> {
+fn find(world: &World, number: usize, step: &Step) -> Result<Choice, Box<Divergence>> {
     let movable = world.movable();
     let thread = world.everybody().iter().find(|t| thread_name(world, *t) == step.thread);
     let found = thread.and_then(|t| pending(world, t, step.alternative));
@@ -173,5 +173,5 @@ fn find(world: &World, number: usize, step: &Step) -> Result<Choice, Divergence>
     };
     let movable = world.choices(movable);
     let movable = movable.iter().filter_map(|c| pending(world, c.thread, c.alternative)).collect();
-    Err(Divergence { step: number, expected: step.clone(), found, movable, reason })
+    Err(Box::new(Divergence { step: number, expected: step.clone(), found, movable, reason }))
 }

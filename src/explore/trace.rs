@@ -62,6 +62,13 @@ impl Trace {
         self.steps.truncate(length);
     }
 
+    /// Corrects what the last step touches.
+    pub fn relabel(&mut self, touches: Vec<Touch>) {
+        if let Some(step) = self.steps.last_mut() {
+            step.touches = touches;
+        }
+    }
+
     /// Adds a step. Returns the earlier steps it races with, latest first: those
     /// that nothing orders before it but themselves, and that `could_wait` says
     /// could as well have come later.
@@ -72,33 +79,48 @@ impl Trace {
         barrier: bool,
         could_wait: impl Fn(&Trace, usize) -> bool,
     ) -> Vec<usize> {
-        let me = choice.thread.0 as usize;
         let mut clock = self.known_to(choice.thread);
-        let mut races = Vec::new();
-        if barrier {
+        let races = if barrier {
             self.steps.iter().for_each(|step| join(&mut clock, &step.clock));
+            Vec::new()
         } else {
-            // What lies before a race is that race's business. What lies before
-            // a step that only let this one go on is not: that lock may be taken
-            // the other way round.
-            let mut covered = clock.clone();
-            for index in (self.floor()..self.steps.len()).rev() {
-                let step = &self.steps[index];
-                if step.is_before(&covered) || !dependent(&step.touches, &touches) {
-                    continue;
-                }
-                if self.mutant != Mutant::ClockJoin {
-                    join(&mut clock, &step.clock);
-                }
-                let release = step.touches.iter().any(|t| t.access == Access::Release);
-                if could_wait(self, index) || (release && self.mutant == Mutant::ReleaseRaces) {
-                    join(&mut covered, &self.steps[index].clock);
-                    races.push(index);
-                }
+            self.learn(&mut clock, &touches, could_wait)
+        };
+        clock[choice.thread.0 as usize] += 1;
+        self.steps.push(Step { choice, touches, barrier, clock });
+        races
+    }
+
+    /// Adds to `clock` what a step that touches `touches` learns from those it
+    /// depends on. Which of them it races with.
+    fn learn(
+        &self,
+        clock: &mut [u32],
+        touches: &[Touch],
+        could_wait: impl Fn(&Trace, usize) -> bool,
+    ) -> Vec<usize> {
+        let (mut races, mut latest) = (Vec::new(), true);
+        // What lies before a race is that race's business. What lies before a step
+        // that only let this one go on is not: that lock may be taken the other
+        // way round.
+        let mut covered = clock.to_vec();
+        for index in (self.floor()..self.steps.len()).rev() {
+            let step = &self.steps[index];
+            if step.is_before(&covered) || !dependent(&step.touches, touches) {
+                continue;
+            }
+            if self.mutant != Mutant::ClockJoin {
+                join(clock, &step.clock);
+            }
+            let release = step.touches.iter().any(|t| t.access == Access::Release);
+            let races_anyway = release && self.mutant == Mutant::ReleaseRaces;
+            let overlooked = !latest && self.mutant == Mutant::OlderRaces;
+            latest = false;
+            if !overlooked && (races_anyway || could_wait(self, index)) {
+                join(&mut covered, &step.clock);
+                races.push(index);
             }
         }
-        clock[me] += 1;
-        self.steps.push(Step { choice, touches, barrier, clock });
         races
     }
 

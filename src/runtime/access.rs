@@ -93,12 +93,11 @@ impl World {
                 self.touch(place, Access::Read);
             }
             (Op::CondBlock, _) => {
-                let spurious = alternative == 1;
-                let access = if spurious { Access::Write } else { Access::Read };
+                // Signalled, it reads that it need not wake up without: who used
+                // that up before took the other way from it.
+                let access = if alternative == 1 { Access::Write } else { Access::Read };
                 self.touch(Place::Waiter(call.object, thread), access);
-                if spurious {
-                    self.touch(Place::Spurious, Access::Write);
-                }
+                self.touch(Place::Spurious, access);
             }
             (Op::Recv, _) => {
                 self.touch(place, Access::Take(taken + 1));

@@ -167,7 +167,14 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         site: Site,
     ) -> impl Future<Output = Result<(), Broken>> + Send {
         async move {
-            match self.op(Op::Send(Payload::new(message)), channel.id, site).await {
+            let sent = self.op(Op::Send(Payload::new(message)), channel.id, site).await;
+            let bounded = self.world(|w| w.object(channel.id).capacity != usize::MAX);
+            let written = match sent {
+                Outcome::Broken => Outcome::Broken,
+                _ if bounded => self.op(Op::Drain, channel.id, site).await,
+                sent => sent,
+            };
+            match written {
                 Outcome::Broken => Err(Broken),
                 _ => Ok(()),
             }

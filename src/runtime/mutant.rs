@@ -38,7 +38,7 @@ pub enum Mutant {
     ClockJoin,
     /// dpor: a release is taken for a race with the lock that it lets go on.
     ReleaseRaces,
-    /// dpor: of the races of a step only the latest is reversed.
+    /// dpor: only the latest step that a step depends on may race with it.
     OlderRaces,
     /// dpor: who waits for ever has lost no race.
     Losers,

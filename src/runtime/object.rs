@@ -143,8 +143,9 @@ pub enum State {
     Event { set: bool },
     /// A condition: who has enqueued, and who of them has been signalled.
     Condition { waiting: Threads, signalled: Threads },
-    /// A FIFO: messages not yet received; `broken` once an end was shut.
-    Channel { queue: VecDeque<Payload>, broken: bool },
+    /// A FIFO: messages not yet received; `broken` once it broke or was shut.
+    /// `silent`: it broke under way, so a write may still seem to succeed.
+    Channel { queue: VecDeque<Payload>, broken: bool, silent: bool },
     /// A shared variable, read and written without a lock.
     Variable { value: u64 },
     /// A thread as something to create and to join.
@@ -163,8 +164,8 @@ impl Hash for State {
                 h.write_u32(waiting.0);
                 h.write_u32(signalled.0);
             }
-            State::Channel { queue, broken } => {
-                h.write_u8(u8::from(*broken));
+            State::Channel { queue, broken, silent } => {
+                h.write_u8(u8::from(*broken) | u8::from(*silent) << 1);
                 h.write_u32(queue.len() as u32);
                 queue.iter().for_each(|payload| h.write_u128(payload.digest()));
             }
@@ -196,7 +197,11 @@ pub enum Op {
     /// Sleep in a condition until signalled (after `Enqueue` and unlock).
     CondBlock,
     Recv,
+    /// Alternative 1, on a channel that broke silently: the write fails.
     Send(Payload),
+    /// Waits until no more messages are in flight than the channel's capacity:
+    /// the part of a write that blocks.
+    Drain,
     Load,
     Store(u64),
     Swap(u64),
@@ -205,8 +210,9 @@ pub enum Op {
     Join,
     /// One of n; the outcome is the alternative.
     Choose(u8),
-    /// Breaks the channel and those linked with it. How many of the messages in
-    /// flight still arrive is the alternative, unless they are paced.
+    /// Breaks the channel and those linked with it. What was sent before still
+    /// arrives, unless it is paced; what is sent later does not, whether the
+    /// writer notices (alternative 1 of `Send`) or not.
     Break,
     /// Shuts the channel and those linked with it; what is in flight arrives.
     Shutdown,
@@ -245,6 +251,7 @@ impl Op {
             Op::CondBlock => "cond_wait",
             Op::Recv => "recv",
             Op::Send(_) => "send",
+            Op::Drain => "write",
             Op::Load => "load",
             Op::Store(_) => "store",
             Op::Swap(_) => "xchg",
@@ -350,7 +357,7 @@ pub struct Object {
     pub guard: Option<ObjectId>,
     /// Messages arrive one a tick, when nobody else can move.
     pub paced: bool,
-    /// Most messages in flight before a sender blocks.
+    /// Most messages in flight when a write returns; 0: it waits for arrival.
     pub capacity: usize,
     /// Channels that break with this one (the two directions of a socket).
     pub linked: Vec<ObjectId>,

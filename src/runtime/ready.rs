@@ -1,7 +1,7 @@
 //! Who can move now, and in which ways: what schedulers ask the world.
 //! Must not know: in which order a scheduler tries the answers.
 
-use super::object::{ObjectId, Op, State, ThreadId, Threads};
+use super::object::{Environment, Op, State, ThreadId, Threads};
 use super::world::{Phase, Timing, World};
 
 /// One possible next step: a thread and which alternative of its operation.
@@ -28,9 +28,10 @@ impl World {
                 let signalled = signalled.has(thread);
                 bit(signalled) | u64::from(!signalled && self.spurious > 0) << 1
             }
-            (Op::Recv, State::Channel { queue, broken }) => bit(*broken || !queue.is_empty()),
-            (Op::Send(_), State::Channel { queue, broken }) => {
-                bit(*broken || queue.len() < object.capacity)
+            (Op::Send(_), State::Channel { silent: true, .. }) => 0b11,
+            (Op::Recv, State::Channel { queue, broken, .. }) => bit(*broken || !queue.is_empty()),
+            (Op::Drain, State::Channel { queue, broken, .. }) => {
+                bit(*broken || queue.len() <= object.capacity)
             }
             (Op::Join, State::Thread { thread: other, created, .. }) => {
                 bit(*created && self.is_over(*other))
@@ -43,33 +44,27 @@ impl World {
                 if self.breaks == 0 {
                     return 0;
                 }
-                (1u64 << self.survivals(call.object).min(63)) - 1
+                1
             }
             _ => 1,
         }
     }
 
-    /// In how many ways what is in flight can arrive or not when `link` breaks.
-    fn survivals(&self, link: ObjectId) -> u32 {
-        self.link(link).iter().map(|id| &self.objects[id.0 as usize]).fold(1, |ways, object| {
-            match &object.state {
-                State::Channel { queue, .. } if !(object.paced && self.timing == Timing::Idle) => {
-                    ways * (queue.len() as u32 + 1)
-                }
-                _ => ways,
-            }
-        })
-    }
-
-    /// Whether `thread`'s pending operation is the environment's move.
+    /// Whether `thread`'s pending operation is the environment's move: a break,
+    /// an arrival, something that a person does.
     pub fn is_gated(&self, thread: ThreadId) -> bool {
         self.timing == Timing::Idle
             && self.pending(thread).is_some_and(|call| {
                 let object = &self.objects[call.object.0 as usize];
-                let arrival =
-                    matches!(&object.state, State::Channel { queue, .. } if !queue.is_empty());
-                self.threads[thread.0 as usize].environment
-                    || (object.paced && matches!(call.op, Op::Recv) && arrival)
+                match (&call.op, &object.state) {
+                    (Op::Break, _) => true,
+                    (Op::Recv, State::Channel { queue, .. }) => object.paced && !queue.is_empty(),
+                    (Op::SemWait, _) => {
+                        let person = self.threads[thread.0 as usize].management;
+                        person && object.environment == Some(Environment::Management)
+                    }
+                    _ => false,
+                }
             })
     }
 

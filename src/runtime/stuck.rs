@@ -46,11 +46,12 @@ impl World {
         let mut able = Threads::NONE;
         for (index, thread) in self.threads.iter().enumerate() {
             let id = ThreadId(index as u8);
-            let at_rest = |call: &super::Call| thread.parks_on == Some(call.object);
             match &thread.phase {
-                Phase::Waiting(call) if thread.management && at_rest(call) => able = able.with(id),
+                Phase::Waiting(_) if self.rests(id) => able = able.with(id),
                 Phase::Waiting(_) if self.alternatives(id) == 0 => stuck = stuck.with(id),
                 Phase::Waiting(_) | Phase::Running => able = able.with(id),
+                // People survive the process that they talked to.
+                Phase::Killed if thread.management => able = able.with(id),
                 Phase::Finished | Phase::Killed => {}
             }
         }
@@ -63,6 +64,14 @@ impl World {
             stuck = stuck.without(thread);
             able = able.with(thread);
         }
+    }
+
+    /// Whether `thread` stands for people and waits for them: it can still act.
+    pub fn rests(&self, thread: ThreadId) -> bool {
+        self.threads[thread.0 as usize].management
+            && self.pending(thread).is_some_and(|call| {
+                self.objects[call.object.0 as usize].environment == Some(Environment::Management)
+            })
     }
 
     /// Whether this stuck thread's wait is a hang of its own: not the rest of a

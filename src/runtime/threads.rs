@@ -84,7 +84,8 @@ pub fn run<P: Program, A>(
             std::thread::spawn(move || {
                 SEED.with(|s| {
                     s.set(
-                        (seed << 8 | u64::from(index) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+                        ((seed << 8) | (u64::from(index) + 1)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                            | 1,
                     )
                 });
                 let result = catch_unwind(AssertUnwindSafe(|| run.drive(index)));

@@ -2,13 +2,14 @@
 //! channels and data, each with its declared contract.
 //! Must not know: what the threads do.
 
-use super::plan::{LoadvmBql, Plan, RecoverAccept, Teardown, VfioCleanup, Version};
+use super::plan::{LoadvmBql, Plan, RecoverAccept, Teardown, Version, VfioCleanup};
 use super::ram::{Guest, Page};
 use super::scenario::{Break, Device, Scenario, Size};
 use super::status::Status;
-use super::stream::{FaultEvent, MainEvent, Message, MonitorEvent, Reply};
+use super::stream::{Accept, FaultEvent, MainEvent, Message, Reply, SourceEvent};
 use crate::runtime::{
-    Cell, Channel, Environment, Name, Object, ObjectId, Protection, State, ThreadId, Threads, World,
+    Cell, Channel, Environment, Name, Object, ObjectId, Payload, Protection, State, ThreadId,
+    Threads, World,
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -24,6 +25,9 @@ pub struct Threaded {
     pub migration: Option<ThreadId>,
     pub return_path: [Option<ThreadId>; LINKS],
     pub network: Option<ThreadId>,
+    /// The source's main loop, where the network may break at any step. In the
+    /// other scenarios the network's thread is it, once nothing more can break.
+    pub src_main: Option<ThreadId>,
     pub vcpus: Vec<ThreadId>,
     pub call_rcu: Option<ThreadId>,
     pub vfio_load: Option<ThreadId>,
@@ -78,8 +82,6 @@ pub struct Outgoing {
     /// `rb->bmap`.
     pub dirty: Vec<bool>,
     pub guest_runs: bool,
-    /// The hostile section was sent.
-    pub hostile_sent: bool,
     pub bitmap_sent: bool,
     /// `rp_state.rp_thread_created`.
     pub rp_thread_created: bool,
@@ -94,7 +96,7 @@ pub struct Cast {
 
     pub bql: ObjectId,
     pub main_queue: Channel<MainEvent>,
-    pub monitor_queue: Channel<MonitorEvent>,
+    pub monitor_queue: Channel<Accept>,
     pub streams: [Channel<Message>; LINKS],
     pub return_paths: [Channel<Reply>; LINKS],
     pub page_request_mutex: ObjectId,
@@ -115,6 +117,8 @@ pub struct Cast {
     pub call_rcu_event: ObjectId,
     pub load_bufs_mutex: ObjectId,
     pub load_bufs_buffer_ready_cond: ObjectId,
+    /// The device's data_fd: `write()` takes as long as the device likes.
+    pub data_fd: Channel<()>,
     pub destination: ObjectId,
 
     pub src_bql: ObjectId,
@@ -129,14 +133,12 @@ pub struct Cast {
     pub rp_sem: ObjectId,
     pub postcopy_package_loaded_event: ObjectId,
 
-    /// Events that management waits for.
-    pub management: ObjectId,
-    /// `migrate-recover` has answered.
-    pub recover_reply: ObjectId,
+    /// MIGRATION events of the two sides: postcopy-paused.
+    pub dst_paused: ObjectId,
+    pub src_paused: ObjectId,
+    pub src_main_queue: Channel<SourceEvent>,
     /// Pages have been placed up to `Guest::break_after`.
     pub break_point: ObjectId,
-    /// `migrate_fd_cleanup_schedule`: the source's cleanup BH is due.
-    pub cleanup_due: ObjectId,
 
     pub cpus: Cell<Cpus>,
     pub requests: Cell<Requests>,
@@ -171,13 +173,19 @@ impl Props<'_> {
         self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
     }
 
-    fn variable(&mut self, name: &'static str, users: Threads, writers: Threads, value: u64) -> ObjectId {
+    fn variable(
+        &mut self,
+        name: &'static str,
+        users: Threads,
+        writers: Threads,
+        value: u64,
+    ) -> ObjectId {
         let state = State::Variable { value };
         self.0.add(Object { users: users | writers, writers, ..Object::new(name.into(), state) })
     }
 
     fn channel<T>(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> Channel<T> {
-        let state = State::Channel { queue: VecDeque::new(), broken: false };
+        let state = State::Channel { queue: VecDeque::new(), broken: false, silent: false };
         Channel::new(self.0.add(Object { users, wakers, ..Object::new(name.into(), state) }))
     }
 }
@@ -198,6 +206,8 @@ impl Threaded {
         };
         let return_path = [rp(world, 0), rp(world, 1)];
         let network = size.source.then(|| world.thread("network", 2));
+        let anytime = size.source && scenario.breaks == Break::Anytime;
+        let src_main = anytime.then(|| world.thread("main (source)", 1));
         let vcpu = |n| world.thread(Name::nth("vcpu", u32::from(n)), 0);
         let vcpus: Vec<ThreadId> = (0..size.vcpus).map(vcpu).collect();
         let call_rcu = scenario.rcu_callbacks.then(|| world.thread("call_rcu", 0));
@@ -216,6 +226,7 @@ impl Threaded {
             migration,
             return_path,
             network,
+            src_main,
             vcpus,
             call_rcu,
             vfio_load,
@@ -249,7 +260,8 @@ impl Cast {
         let monitor = optional(&[t.monitor]);
         let migration = optional(&[t.migration]);
         let rp = optional(&t.return_path);
-        let network = optional(&[t.network]);
+        let breaks = optional(&[t.network]);
+        let src_main = optional(&[t.src_main.or(t.network)]);
         let vcpus = t.of(&t.vcpus);
         let call_rcu = optional(&[t.call_rcu]);
         let vfio_load = optional(&[t.vfio_load]);
@@ -257,8 +269,6 @@ impl Cast {
             RecoverAccept::Iothread => monitor,
             RecoverAccept::MainLoop => main,
         };
-        // Who stands for people and the network, and who asks for recovery.
-        let management = if network.is_empty() { monitor } else { network };
         let tears_down = if plan.teardown == Teardown::MainBhJoin { main } else { listen };
 
         let listen_takes_bql = plan.loadvm_bql != LoadvmBql::None
@@ -271,31 +281,43 @@ impl Cast {
 
         let mut p = Props(world);
         let bql = p.mutex("bql", bql_users);
-        let main_queue = p.channel("main_loop", main, main | listen | management | monitor);
-        let monitor_queue = p.channel("mon_queue", monitor, management);
-        let stream = |p: &mut Props, n| {
-            p.channel(Name::nth("from_src_file", n), main | listen, migration)
+        let schedules = if plan.teardown == Teardown::MainBhJoin { main | listen } else { main };
+        let connects = match plan.recover_accept {
+            RecoverAccept::Iothread => Threads::NONE,
+            RecoverAccept::MainLoop => {
+                if size.source {
+                    src_main
+                } else {
+                    monitor
+                }
+            }
         };
+        let main_queue = p.channel("main_loop", main, schedules | connects);
+        let monitor_queue = p.channel("mon_iothread listener", monitor, src_main);
+        let stream =
+            |p: &mut Props, n| p.channel(Name::nth("from_src_file", n), main | listen, migration);
         let streams = [stream(&mut p, 0), stream(&mut p, 1)];
         let ends_process = main | listen;
         let return_path = |p: &mut Props, n| {
-            let reader = if plan.version == Version::V7_2 { rp } else { optional(&[t.return_path[n as usize]]) };
+            let reader = if plan.version == Version::V7_2 {
+                rp
+            } else {
+                optional(&[t.return_path[n as usize]])
+            };
             p.channel(Name::nth("to_src_file", n), reader, main | listen | fault)
         };
         let return_paths = [return_path(&mut p, 0), return_path(&mut p, 1)];
         let page_request_mutex = p.mutex("page_request_mutex", main | listen | fault);
         let rp_mutex = p.mutex("rp_mutex", main | listen | fault);
         let initial = if plan.version == Version::V7_2 { Status::None } else { Status::Setup };
-        let mis_state =
-            p.variable("mis->state", network | monitor | main, main | listen | accepts, initial as u64);
+        let mis_state = p.variable("mis->state", monitor, main | listen | accepts, initial as u64);
         let postcopy_state = p.variable("postcopy_state", main | listen, main | listen, 0);
-        let to_src_file =
-            p.variable("mis->to_src_file", fault, main | listen | accepts, 1);
+        let to_src_file = p.variable("mis->to_src_file", fault, main | listen | accepts, 1);
         let thread_sync_sem = p.semaphore("thread_sync_sem", main, listen | fault);
         let main_thread_load_event = p.event("main_thread_load_event", listen, main);
         let postcopy_pause_sem_dst = p.semaphore("postcopy_pause_sem_dst", listen, accepts);
         let postcopy_pause_sem_fault = p.semaphore("postcopy_pause_sem_fault", fault, listen);
-        let userfault_fd = p.channel("userfault_fd", fault, vcpus | main | listen);
+        let userfault_fd = p.channel("userfault_fd", fault, vcpus | listen | tears_down);
         let pages = (0..guest.before.len() as u32)
             .map(|n| p.event(Name::nth("page", n), vcpus | listen, main | listen))
             .collect::<Vec<_>>();
@@ -311,31 +333,32 @@ impl Cast {
         let load_bufs_mutex = p.mutex("load_bufs_mutex", main | listen | vfio_load);
         let load_bufs_buffer_ready_cond =
             p.condition("load_bufs_buffer_ready_cond", vfio_load, main | listen);
+        let data_fd: Channel<()> = p.channel("data_fd", vfio_load, Threads::NONE);
         let destination = p.0.add(Object {
             users: main | listen,
             ..Object::new("destination".into(), State::Process)
         });
 
-        let src_bql = p.mutex("bql (source)", migration | network);
+        let src_bql = p.mutex("bql (source)", migration | src_main);
         let src_state = p.variable(
             "s->state",
-            migration | rp | network,
-            migration | rp | network,
+            migration | rp | src_main,
+            migration | rp | src_main,
             Status::Setup as u64,
         );
-        let src_error = p.variable("s->error", migration | rp | network, migration | rp | network, 0);
-        let qemu_file_lock = p.mutex("qemu_file_lock", migration | network | rp);
+        let src_error =
+            p.variable("s->error", migration | rp | src_main, migration | rp | src_main, 0);
+        let qemu_file_lock = p.mutex("qemu_file_lock", migration | src_main);
         let bitmap_mutex = p.mutex("bitmap_mutex", migration);
         let src_page_req_mutex = p.mutex("src_page_req_mutex", migration | rp);
-        let postcopy_pause_sem = p.semaphore("postcopy_pause_sem", migration, network);
+        let postcopy_pause_sem = p.semaphore("postcopy_pause_sem", migration, src_main);
         let postcopy_pause_rp_sem = p.semaphore("postcopy_pause_rp_sem", rp, migration);
         let rp_sem = p.semaphore("rp_sem", migration, rp);
         let postcopy_package_loaded_event = p.event("postcopy_package_loaded_event", migration, rp);
-        let management_sem =
-            p.semaphore("management", management, listen | migration | main);
-        let recover_reply = p.semaphore("migrate-recover", management, monitor);
-        let break_point = p.semaphore("break point", network, listen);
-        let cleanup_due = p.variable("migration_cleanup_bh", network, migration, 0);
+        let dst_paused = p.semaphore("MIGRATION event (destination)", monitor, listen);
+        let src_paused = p.semaphore("MIGRATION event (source)", monitor, migration);
+        let src_main_queue = p.channel("main_loop (source)", src_main, monitor | migration);
+        let break_point = p.semaphore("break point", breaks, listen);
 
         let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default());
         let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default());
@@ -349,19 +372,20 @@ impl Cast {
             cleaned: false,
         };
         let incoming = Cell::new(world, Protection::HandOver, incoming);
-        let memory =
-            (0..pages_count).map(|_| Cell::new(world, Protection::HandOver, Page::default())).collect();
+        let memory = (0..pages_count)
+            .map(|_| Cell::new(world, Protection::HandOver, Page::default()))
+            .collect();
         let vfio = Cell::new(world, Protection::Lock(load_bufs_mutex), VfioLoad::default());
         let outgoing = Outgoing {
             to_dst_file: 0,
             dirty: vec![true; pages_count],
             guest_runs: true,
-            hostile_sent: false,
             bitmap_sent: false,
             rp_thread_created: true,
         };
         let outgoing = Cell::new(world, Protection::HandOver, outgoing);
-        let src_page_requests = Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new());
+        let src_page_requests =
+            Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new());
 
         let cast = Cast {
             plan: plan.clone(),
@@ -390,6 +414,7 @@ impl Cast {
             call_rcu_event,
             load_bufs_mutex,
             load_bufs_buffer_ready_cond,
+            data_fd,
             destination,
             src_bql,
             src_state,
@@ -401,10 +426,10 @@ impl Cast {
             postcopy_pause_rp_sem,
             rp_sem,
             postcopy_package_loaded_event,
-            management: management_sem,
-            recover_reply,
+            dst_paused,
+            src_paused,
+            src_main_queue,
             break_point,
-            cleanup_due,
             cpus,
             requests,
             incoming,
@@ -413,24 +438,27 @@ impl Cast {
             outgoing,
             src_page_requests,
         };
-        cast.contracts(world, management, tears_down, ends_process);
+        cast.contracts(world, tears_down, ends_process);
         cast
     }
 
     /// What is special about some of the objects and threads.
-    fn contracts(&self, world: &mut World, management: Threads, tears_down: Threads, exits: Threads) {
+    fn contracts(&self, world: &mut World, tears_down: Threads, exits: Threads) {
         let t = &self.threads;
+        let serves = t.src_main.or(t.network);
         let network = optional(&[t.network]);
+        let served = optional(&[serves]);
         world.mark_big(self.bql);
         world.mark_big(self.src_bql);
         for n in 0..LINKS {
             let (stream, reply) = (self.streams[n].id, self.return_paths[n].id);
-            let breakers = network | Threads::of(&[t.main, t.listen]) | optional(&[t.migration]);
+            let breakers =
+                network | served | Threads::of(&[t.main, t.listen]) | optional(&[t.migration]);
             let breakers = breakers | optional(&t.return_path);
             let object = world.object(stream);
             object.environment = Some(Environment::Network);
             object.paced = true;
-            object.capacity = self.scenario.stream_capacity;
+            object.capacity = self.scenario.stream_capacity.unwrap_or(usize::MAX);
             object.writers = breakers;
             object.linked = vec![reply];
             let object = world.object(reply);
@@ -438,12 +466,22 @@ impl Cast {
             object.linked = vec![stream];
             // A process that ends sends nothing more.
             object.wakers = object.wakers | exits;
-            object.capacity = self.scenario.return_path_capacity.unwrap_or(usize::MAX);
+            if let Some(capacity) = self.scenario.return_path_capacity {
+                object.capacity = capacity;
+                object.environment = Some(Environment::Network);
+            }
+        }
+        let device = world.object(self.data_fd.id);
+        device.paced = true;
+        if let State::Channel { queue, .. } = &mut device.state {
+            queue.push_back(Payload::new(()));
         }
         for page in &self.pages {
             world.object(*page).environment = Some(Environment::Page);
         }
-        for sem in [self.postcopy_pause_sem_dst, self.postcopy_pause_sem, self.management] {
+        let people = [self.dst_paused, self.src_paused];
+        for sem in people.into_iter().chain([self.postcopy_pause_sem_dst, self.postcopy_pause_sem])
+        {
             world.object(sem).environment = Some(Environment::Management);
         }
         let park = |world: &mut World, thread: Option<ThreadId>, object: ObjectId| {
@@ -452,16 +490,10 @@ impl Cast {
             }
         };
         park(world, Some(t.main), self.main_queue.id);
-        park(world, t.monitor, self.monitor_queue.id);
-        park(world, t.network, self.management);
-        if t.network.is_none() {
-            park(world, t.monitor, self.management);
-        }
-        for thread in management.iter() {
+        park(world, t.monitor, self.dst_paused);
+        park(world, serves, self.src_main_queue.id);
+        if let Some(thread) = t.monitor {
             world.threads[thread.0 as usize].management = true;
-        }
-        for thread in network.iter() {
-            world.threads[thread.0 as usize].environment = true;
         }
         let main = Threads::of(&[t.main]);
         world.born_by(t.listen, main, if t_joins(&self.plan) { main } else { Threads::NONE });
@@ -471,9 +503,9 @@ impl Cast {
         if let Some(thread) = t.vfio_load {
             world.born_by(thread, main, main | tears_down);
         }
-        let joins_rp = optional(&[t.migration, t.network]);
+        let joins_rp = optional(&[t.migration]) | served;
         if let Some(thread) = t.return_path[1] {
-            world.born_by(thread, network, joins_rp);
+            world.born_by(thread, served, joins_rp);
         }
         if let Some(thread) = t.return_path[0] {
             let handle = world.handle(thread);
@@ -483,7 +515,7 @@ impl Cast {
         if let Some(thread) = t.migration {
             let handle = world.handle(thread);
             let object = world.object(handle);
-            object.users = object.users | network;
+            object.users = object.users | served;
         }
         // The documented orders: load_bufs_mutex before the BQL; nobody takes
         // the BQL inside these (THREADS.md, section 1).

@@ -3,7 +3,7 @@
 //! Must not know: what the hooks do.
 
 use super::cast::Cast;
-use super::plan::{LoadState, VfioCleanup, Version};
+use super::plan::{LoadState, Version, VfioCleanup};
 use super::scenario::Device;
 use crate::lock::{Rule, Site};
 use crate::runtime::Runtime;
@@ -109,7 +109,9 @@ impl Cast {
         let me = cx.me();
         let (rule, say) = match self.entry(owner, hook) {
             Entry::Held if !held => (Rule::NeedsBql, "needs the BQL and is called without it"),
-            Entry::NotHeld if held => (Rule::MustNotHold, "must not hold the BQL and is called with it"),
+            Entry::NotHeld if held => {
+                (Rule::MustNotHold, "must not hold the BQL and is called with it")
+            }
             _ => return,
         };
         let aborts = hook != Hook::LoadCleanup || self.plan.version != Version::V7_2;

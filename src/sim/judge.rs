@@ -96,6 +96,7 @@ impl Cast {
         let listen = (self.plan.teardown == Teardown::MainBhJoin).then_some(t.listen);
         let joinable = [t.fault, t.vfio_load, listen, t.migration].into_iter();
         let joinable: Vec<ThreadId> = joinable.chain(t.return_path).flatten().collect();
+        let mut endless = Vec::new();
         for index in 0..world.threads.len() {
             let id = ThreadId(index as u8);
             let thread = &world.threads[index];
@@ -111,13 +112,17 @@ impl Cast {
                     let message = format!("{name} has ended and is never joined");
                     self.say(world, Rule::NeverJoined, at("qemu_thread_join", "missing"), message);
                 }
-                Phase::Waiting(call) if created && thread.parks_on != Some(call.object) => {
-                    let (site, object) = (call.site, world.name_of(call.object));
-                    let message = format!("{name} never ends: it waits for {object}");
-                    self.say(world, Rule::WaitForever, site, message);
+                Phase::Waiting(call)
+                    if created && thread.parks_on != Some(call.object) && !thread.management =>
+                {
+                    endless.push(format!("{name} waits for {}", world.name_of(call.object)));
                 }
                 _ => {}
             }
+        }
+        if !endless.is_empty() {
+            let message = format!("threads never end: {}", endless.join("; "));
+            self.say(world, Rule::WaitForever, at("migration", "the end"), message);
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::cast::Cast;
 use super::data::DataError;
 use super::destination::{devices, fault_thread, listen_thread, main_loop, monitor, vcpu};
-use super::network::network;
+use super::network::{network, source_main};
 use super::plan::Plan;
 use super::ram::Guest;
 use super::scenario::{Scenario, Size};
@@ -75,16 +75,16 @@ impl Program for Migration {
             Box::pin(listen_thread::postcopy_ram_listen_thread(cx, c))
         } else if is(t.fault) {
             Box::pin(fault_thread::postcopy_ram_fault_thread(cx, c))
-        } else if is(t.monitor) && t.network.is_some() {
-            Box::pin(monitor::monitor_iothread(cx, c))
         } else if is(t.monitor) {
-            Box::pin(monitor::monitor_and_management(cx, c))
+            Box::pin(monitor::monitor_iothread(cx, c))
         } else if is(t.migration) {
             Box::pin(migration_thread::migration_thread(cx, c))
         } else if let Some(link) = t.return_path.iter().position(|thread| is(*thread)) {
             Box::pin(return_path::source_return_path_thread(cx, c, link))
         } else if is(t.network) {
             Box::pin(network(cx, c))
+        } else if is(t.src_main) {
+            Box::pin(source_main(cx, c))
         } else if is(t.call_rcu) {
             Box::pin(devices::call_rcu_thread(cx, c))
         } else if is(t.vfio_load) {

@@ -1,42 +1,47 @@
-//! The environment: the network, which may break, and management, which
-//! recovers. It also stands for the source's main loop, where `migrate` with
-//! resume and the cleanup bottom half run.
+//! The network, which may break, and the source's main loop, where in-band
+//! `migrate` with resume and the cleanup bottom half run.
 //! Must not know: how either side pauses.
 
 use super::cast::Cast;
 use super::plan::{RecoverAccept, Version};
 use super::state::Side;
 use super::status::Status;
-use super::stream::{MainEvent, MonitorEvent};
+use super::stream::{Accept, MainEvent, SourceEvent};
 use crate::lock::at;
 use crate::runtime::{Act, Op, Runtime};
 use std::sync::Arc;
 
-/// Breaks the network if the scenario says so, then serves as management.
+/// Breaks the network if the scenario says so. After that the thread serves as
+/// the source's main loop, unless that is a thread of its own.
 pub async fn network<R: Runtime>(cx: R, c: Arc<Cast>) {
     cx.started().await;
     if c.guest.break_after.is_some() {
         cx.sem_wait(c.break_point, at("network", "break point")).await;
     }
     cx.op(Op::Break, c.streams[0].id, at("network", "connection reset")).await;
-    loop {
-        cx.canon("management", ());
-        cx.sem_wait(c.management, at("management", "MIGRATION event")).await;
-        let source = c.status(&cx, Side::Source, at("query-migrate (source)", "s->state")).await;
-        let destination =
-            c.status(&cx, Side::Destination, at("query-migrate", "mis->state")).await;
-        let due = cx.value(Op::Load, c.cleanup_due, at("main_loop_wait", "migration_cleanup_bh")).await;
-        if due != 0 {
-            c.migration_cleanup(&cx).await;
-            return;
-        }
-        if source == Status::PostcopyPaused && destination == Status::PostcopyPaused {
-            c.recover(&cx).await;
-        }
+    if c.threads.src_main.is_none() {
+        c.source_main_loop(&cx).await;
     }
 }
 
+/// `qemu_main_loop()` of the source.
+pub async fn source_main<R: Runtime>(cx: R, c: Arc<Cast>) {
+    cx.started().await;
+    c.source_main_loop(&cx).await;
+}
+
 impl Cast {
+    async fn source_main_loop<R: Runtime>(&self, cx: &R) {
+        loop {
+            cx.canon("main_loop_wait (source)", ());
+            let site = at("os_host_main_loop_wait", "qemu_poll_ns");
+            match cx.recv(self.src_main_queue, site).await.expect("never shut") {
+                SourceEvent::MigrateResume => self.qmp_migrate_resume(cx).await,
+                SourceEvent::CleanupBh => self.migration_cleanup(cx).await,
+            }
+        }
+    }
+
     /// `migration_cleanup()`: joins what is left (7.2: not the return path).
     async fn migration_cleanup<R: Runtime>(&self, cx: &R) {
         let left = cx.with(&self.outgoing, |s| s.rp_thread_created);
@@ -47,12 +52,8 @@ impl Cast {
         cx.join(migration, at("migration_cleanup", "qemu_thread_join")).await;
     }
 
-    /// `migrate-recover` on the destination, then `migrate` with resume on the
-    /// source, which connects.
-    async fn recover<R: Runtime>(&self, cx: &R) {
-        let site = at("management", "migrate-recover (out of band)");
-        cx.send(self.monitor_queue, MonitorEvent::MigrateRecover, site).await.expect("never shut");
-        cx.sem_wait(self.recover_reply, at("management", "QMP reply")).await;
+    /// `migrate` with `resume`: connects, and wakes the migration thread.
+    async fn qmp_migrate_resume<R: Runtime>(&self, cx: &R) {
         let f = "migrate_fd_connect";
         cx.lock(self.src_bql, at("qmp_migrate", "bql_lock")).await;
         let setup = Status::PostcopyRecoverSetup;
@@ -65,7 +66,7 @@ impl Cast {
         let site = at("socket_start_outgoing_migration", "connect");
         match self.plan.recover_accept {
             RecoverAccept::Iothread => {
-                cx.send(self.monitor_queue, MonitorEvent::Accept, site).await.expect("never shut");
+                cx.send(self.monitor_queue, Accept, site).await.expect("never shut");
             }
             RecoverAccept::MainLoop => {
                 cx.send(self.main_queue, MainEvent::Accept, site).await.expect("never shut");

@@ -12,7 +12,8 @@ impl Cast {
     /// connection, the rest on the second.
     pub fn script(&self, world: &mut World) {
         let pages = self.guest.before.len();
-        let dirty: Vec<u32> = (0..pages).filter(|n| self.guest.is_dirty(*n)).map(|n| n as u32).collect();
+        let dirty: Vec<u32> =
+            (0..pages).filter(|n| self.guest.is_dirty(*n)).map(|n| n as u32).collect();
         let before = self.guest.before.iter().cloned().enumerate();
         let mut package = vec![Packed::Listen];
         let packed = self.scenario.devices.iter().filter(|device| **device != Device::DirtyBitmap);
@@ -44,7 +45,8 @@ impl Cast {
         let kept = if breaks { dirty.len() / 2 } else { tail.len() };
         let resumed = if breaks { kept } else { dirty.len() + 1 };
         let second = [Message::RecvBitmap, Message::PostcopyResume].into_iter();
-        let second: Vec<Message> = second.chain(tail[resumed.min(tail.len())..].iter().cloned()).collect();
+        let second: Vec<Message> =
+            second.chain(tail[resumed.min(tail.len())..].iter().cloned()).collect();
         let first = head.into_iter().chain(tail[..kept].iter().cloned()).collect();
         self.load(world, 0, first, breaks);
         if stops {
@@ -53,7 +55,8 @@ impl Cast {
     }
 
     fn load(&self, world: &mut World, link: usize, messages: Vec<Message>, ends_broken: bool) {
-        if let State::Channel { queue, broken } = &mut world.object(self.streams[link].id).state {
+        if let State::Channel { queue, broken, .. } = &mut world.object(self.streams[link].id).state
+        {
             queue.extend(messages.into_iter().map(Payload::new));
             *broken = ends_broken;
         }

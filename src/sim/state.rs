@@ -41,7 +41,8 @@ impl Cast {
             cx.violate(Rule::IllegalTransition, site, format!("{whose} goes from {old} to {new}"));
         }
         if new == Status::PostcopyPaused {
-            cx.act(Act::Post, self.management, site);
+            let paused = if side == Side::Source { self.src_paused } else { self.dst_paused };
+            cx.act(Act::Post, paused, site);
         }
         true
     }

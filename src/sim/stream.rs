@@ -69,13 +69,17 @@ pub enum MainEvent {
     Accept,
 }
 
-/// What the monitor's IOThread is woken for.
+/// A connection on the listener of `migrate-recover`, on the monitor's IOThread.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum MonitorEvent {
-    /// Out-of-band `migrate-recover`.
-    MigrateRecover,
-    /// A connection on the listener of `migrate-recover`, when it is here.
-    Accept,
+pub struct Accept;
+
+/// What the source's main loop is woken for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SourceEvent {
+    /// In-band `migrate` with `resume`.
+    MigrateResume,
+    /// `migration_cleanup_bh`.
+    CleanupBh,
 }
 
 /// What the fault thread polls for.

@@ -36,6 +36,8 @@ fn rich() -> BoxedStrategy<Do> {
         2 => Just(Do::Broadcast),
         1 => Just(Do::Choose(2)),
         1 => Just(Do::Break),
+        1 => Just(Do::Reply(1)),
+        1 => Just(Do::Hear),
         1 => Just(Do::Shutdown),
         1 => Just(Do::Fail),
         1 => prop_oneof![Just(Do::Exit), Just(Do::LockTwice), Just(Do::UnlockFree)],
@@ -91,12 +93,14 @@ fn programs_with_everything_agree() {
 
 #[test]
 fn programs_with_an_environment_agree() {
-    let scripts = (codes(rich()), prop::collection::vec(rich(), 1..4), 0..2u32, any::<bool>());
-    let scripts = scripts.prop_map(|(codes, outside, breaks, paced)| Script {
-        timing: Timing::Idle,
-        breaks,
-        paced,
-        ..script(&codes).and_environment(&outside)
+    let outside = prop::collection::vec(rich(), 1..4);
+    let scripts = (codes(rich()), outside, 0..2u32, any::<bool>(), any::<bool>());
+    let scripts = scripts.prop_map(|(codes, outside, breaks, paced, stalls)| {
+        let stall_bound = if stalls { 0 } else { u32::MAX };
+        let timing = Timing::Idle;
+        let mut script = Script { timing, breaks, paced, stall_bound, ..script(&codes) };
+        script.actors[0].vcpu = stalls;
+        script.and_environment(&outside)
     });
     check(1000, scripts);
 }

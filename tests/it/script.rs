@@ -27,6 +27,9 @@ pub enum Do {
     Swap(usize, u64),
     Send(u64),
     Recv,
+    /// On the channel the other way, which breaks with the first.
+    Reply(u64),
+    Hear,
     /// In the condition, with mutex 0; nothing unless held.
     Sleep,
     Signal,
@@ -60,7 +63,7 @@ pub struct Actor {
 }
 
 /// A program: actors that share two mutexes, a semaphore, an event, a condition,
-/// two variables and a channel.
+/// two variables and a channel each way.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub actors: Vec<Actor>,
@@ -118,6 +121,7 @@ pub struct Shared {
     condition: ObjectId,
     variables: [ObjectId; 2],
     channel: Channel<u64>,
+    back: Channel<u64>,
     process: ObjectId,
     guarded: Cell<u64>,
     handed: Cell<u64>,
@@ -194,6 +198,14 @@ impl Program for Script {
             paced: self.paced,
             ..Object::new("channel".into(), empty)
         }));
+        let state = State::Channel { queue: Default::default(), broken: false };
+        let back = Channel::new(world.add(Object {
+            users: self.who(|i| i == Do::Hear),
+            wakers: self.who(|i| matches!(i, Do::Reply(_))),
+            linked: vec![channel.id],
+            ..Object::new("back".into(), state)
+        }));
+        world.object(channel.id).linked.push(back.id);
         let process = world.add(Object {
             users: self.who(|i| i == Do::Exit),
             ..Object::new("process".into(), State::Process)
@@ -212,6 +224,7 @@ impl Program for Script {
             condition,
             variables,
             channel,
+            back,
             process,
             guarded,
             handed,
@@ -279,6 +292,8 @@ async fn run<R: Runtime>(cx: &R, s: &Shared, instruction: Do) -> Option<u64> {
         }
         Do::Send(value) => return Some(u64::from(cx.send(s.channel, value, site).await.is_ok())),
         Do::Recv => return Some(cx.recv(s.channel, site).await.unwrap_or(99)),
+        Do::Reply(value) => return Some(u64::from(cx.send(s.back, value, site).await.is_ok())),
+        Do::Hear => return Some(cx.recv(s.back, site).await.unwrap_or(99)),
         Do::Sleep if cx.holds(s.mutexes[0]) => {
             cx.cond_wait(s.condition, s.mutexes[0], site).await;
         }

@@ -1,8 +1,9 @@
 //! Small programs with known answers, to test the engines on.
 
+use crate::script::{Do, Script};
 use bqlcheck::lock::at;
 use bqlcheck::runtime::{
-    Body, Object, ObjectId, Program, Runtime, State, ThreadId, Threads, World,
+    Body, Object, ObjectId, Program, Runtime, State, ThreadId, Threads, Timing, World,
 };
 use std::sync::Arc;
 
@@ -65,4 +66,111 @@ impl Program for TwoLocks {
     }
 
     fn judge(&self, _: &[ObjectId; 2], _: &mut World) {}
+}
+
+/// Scripts with known answers, by name. A load of nothing in particular makes what
+/// follows it a step of its own: what comes first of all is done at the start.
+pub fn scripts() -> Vec<(&'static str, Script)> {
+    use Do::*;
+    let script = Script::new;
+    let idle = |codes: &[&[Do]]| Script { timing: Timing::Idle, ..Script::new(codes) };
+    let sleeper: &[Do] = &[Lock(0), Load(0), SkipIf(1), Sleep, Unlock(0)];
+    let careless: &[Do] = &[Load(0), Lock(0), SkipIf(1), Sleep, Unlock(0)];
+    let locker: &[Do] = &[Lock(0), Unlock(0), Lock(0), Unlock(0)];
+    vec![
+        ("one lock, three threads, twice", script(&[locker; 3])),
+        ("producer and consumer", script(&[&[Load(0), Post, Load(0), Post], &[Wait, Wait]])),
+        ("two producers", script(&[&[Load(0), Post], &[Load(0), Post], &[Wait, Wait]])),
+        ("two consumers, one token", script(&[&[Wait, Post], &[Wait, Post], &[Load(0), Post]])),
+        ("too few tokens", script(&[&[Load(0), Post], &[Wait], &[Wait]])),
+        ("wake-up under the lock", script(&[sleeper, &[Lock(0), Store(0, 1), Signal, Unlock(0)]])),
+        ("wake-up without the lock", script(&[sleeper, &[Store(0, 1), Load(1), Signal]])),
+        ("look before the lock", script(&[careless, &[Lock(0), Store(0, 1), Signal, Unlock(0)]])),
+        ("look and wake-up without the lock", script(&[careless, &[Store(0, 1), Load(1), Signal]])),
+        (
+            "a reader woken by a third",
+            script(&[&[Store(0, 1)], &[Wait, Load(0)], &[Load(1), Post]]),
+        ),
+        (
+            "two sleepers, one broadcast",
+            script(&[sleeper, sleeper, &[Lock(0), Store(0, 1), Broadcast, Unlock(0)]]),
+        ),
+        (
+            "spurious wake-ups",
+            Script {
+                spurious: 1,
+                ..script(&[sleeper, sleeper, &[Lock(0), Store(0, 1), Broadcast, Unlock(0)]])
+            },
+        ),
+        ("two senders", script(&[&[Send(1), Send(2)], &[Send(3), Send(4)], &[Recv; 4]])),
+        (
+            "a channel of one",
+            Script {
+                capacity: 1,
+                ..script(&[&[Send(1), Send(2)], &[Send(3)], &[Recv, Recv, Recv]])
+            },
+        ),
+        ("two receivers", script(&[&[Send(1), Send(2)], &[Recv], &[Recv]])),
+        ("two readers, one writer", script(&[&[Load(0)], &[Load(0)], &[Store(0, 1)]])),
+        ("cmpxchg once each", script(&[&[Cas(0, 0, 1)], &[Cas(0, 0, 2)], &[Load(0)]])),
+        ("store buffering", script(&[&[Store(0, 1), Load(1)], &[Store(1, 1), Load(0)]])),
+        ("xchg", script(&[&[Swap(0, 1)], &[Swap(0, 2)]])),
+        ("an event, awaited", script(&[&[Store(0, 1), Set], &[AwaitSet, Load(0)]])),
+        ("an event, polled", script(&[&[Load(0), Set, Load(0)], &[IsSet, IsSet]])),
+        ("an event set after a lock", script(&[&[Lock(0), Set, Unlock(0)], &[IsSet]])),
+        (
+            "create and join",
+            script(&[
+                &[Store(0, 1), Create(1), Load(0), Join(1), Load(0)],
+                &[Load(0), Store(0, 2)],
+            ]),
+        ),
+        ("try and lock", script(&[&[TryLock(0), Unlock(0)], &[Lock(0), Unlock(0)]])),
+        ("timed wait", script(&[&[TimedWait, SkipIf(1), TimedWait], &[Load(0), Post]])),
+        ("choices", script(&[&[Choose(3), Store(0, 1)], &[Load(0)]])),
+        (
+            "a break at any time",
+            Script { breaks: 1, ..script(&[&[Send(1), Send(2)], &[Recv, Recv], &[Break]]) },
+        ),
+        (
+            "a break both ways",
+            Script { breaks: 1, ..script(&[&[Send(1), Hear], &[Recv, Reply(2)], &[Break]]) },
+        ),
+        ("a shutdown at any time", script(&[&[Send(1), Send(2)], &[Recv, Recv], &[Shutdown]])),
+        ("an exit at any time", script(&[&[Store(0, 1), Store(0, 2)], &[Load(1), Exit]])),
+        ("an abort beside a breach", script(&[&[Lock(1), UnlockFree], &[Load(0), Fail]])),
+        ("a nested inversion", script(&[&[Lock(0), Lock(1)], &[Lock(1), Lock(0)], &[Load(0)]])),
+        (
+            "ticks",
+            Script {
+                paced: true,
+                ..idle(&[&[Send(1), Send(2), Wait], &[Recv, Store(0, 1), Recv], &[Load(0)]])
+                    .and_environment(&[Load(0), Post])
+            },
+        ),
+        (
+            "a break in the idle",
+            Script {
+                paced: true,
+                breaks: 1,
+                ..idle(&[&[Send(1), Send(2)], &[Recv, Recv]]).and_environment(&[Break])
+            },
+        ),
+        ("a stall", stall()),
+    ]
+}
+
+/// A vCPU that asks for the big lock before or after the environment's first
+/// move: it waits for one tick or for two, and one is allowed.
+fn stall() -> Script {
+    use Do::*;
+    let mut script = Script {
+        timing: Timing::Idle,
+        stall_bound: 1,
+        ..Script::new(&[&[Lock(0), Wait, Unlock(0)], &[AwaitSet, Lock(0), Unlock(0)]])
+    }
+    .and_environment(&[Load(0), Load(0), Post])
+    .and_environment(&[Load(1), Set]);
+    script.actors[1].vcpu = true;
+    script
 }

@@ -35,7 +35,10 @@ impl Cast {
             Device::Vfio => {
                 let thread = self.threads.vfio_load.expect("declared with the device");
                 cx.with(&self.incoming, |mis| mis.load_threads = true);
-                cx.create(thread, at("vfio_multifd_switchover_start", "qemu_loadvm_start_load_thread"));
+                cx.create(
+                    thread,
+                    at("vfio_multifd_switchover_start", "qemu_loadvm_start_load_thread"),
+                );
             }
         }
     }
@@ -91,6 +94,8 @@ impl Cast {
 pub async fn vfio_load_bufs_thread<R: Runtime>(cx: R, c: Arc<Cast>) {
     cx.started().await;
     let function = "vfio_load_bufs_thread";
+    // Buffers are written to the device without the mutex.
+    cx.recv(c.data_fd, at(function, "write(data_fd)")).await.expect("never shut");
     cx.lock(c.load_bufs_mutex, at(function, "load_bufs_mutex")).await;
     if !cx.with(&c.vfio, |vfio| vfio.want_exit) {
         let config = "vfio_load_bufs_thread_load_config";

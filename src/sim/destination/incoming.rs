@@ -89,6 +89,14 @@ impl Cast {
         if old == PostcopyState::None { Ok(()) } else { Err(LoadError) }
     }
 
+    /// From now on the network may break, where the scenario is "while pages are
+    /// streamed". Environment steps wait for everybody else: no order matters.
+    pub fn open_break_window<R: Runtime>(&self, cx: &R) {
+        if self.scenario.breaks == Break::WhilePagesAreStreamed {
+            cx.world(|world| world.breaks = u32::from(!world.breaks_over));
+        }
+    }
+
     /// `loadvm_handle_cmd_packaged()`: never yields; with the BQL throughout,
     /// but for what a device releases.
     async fn loadvm_handle_cmd_packaged<R: Runtime>(
@@ -96,8 +104,9 @@ impl Cast {
         cx: &R,
         sections: &[Packed],
     ) -> Result<(), LoadError> {
-        if self.scenario.breaks == Break::WhilePagesAreStreamed {
-            cx.world(|world| world.breaks = u32::from(!world.breaks_over));
+        // In 10.2 both sides are in postcopy-active only when the source knows.
+        if !self.plan.postcopy_device {
+            self.open_break_window(cx);
         }
         for section in sections {
             match section {

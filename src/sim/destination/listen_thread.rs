@@ -98,7 +98,8 @@ impl Cast {
             if drops {
                 cx.unlock(self.bql, at("qemu_fill_buffer", "bql_unlock"));
             }
-            let message = cx.recv(self.streams[link], at("qemu_loadvm_state_main", "qemu_get_byte")).await;
+            let message =
+                cx.recv(self.streams[link], at("qemu_loadvm_state_main", "qemu_get_byte")).await;
             if drops {
                 cx.lock(self.bql, at("qemu_fill_buffer", "bql_lock")).await;
             }
@@ -141,7 +142,11 @@ impl Cast {
         }
     }
 
-    async fn load_device_postcopy<R: Runtime>(&self, cx: &R, device: Device) -> Result<(), LoadError> {
+    async fn load_device_postcopy<R: Runtime>(
+        &self,
+        cx: &R,
+        device: Device,
+    ) -> Result<(), LoadError> {
         let hook = self.postcopy_section(cx, Owner::Device(device))?;
         let site = at("qemu_loadvm_section_part_end", "vmstate_load");
         self.load_device(cx, device, hook, site).await;
@@ -157,12 +162,17 @@ impl Cast {
         let Some(hook) = hook else {
             cx.fact("sections_refused_on_the_postcopy_channel", 1);
             cx.world(|world| {
-                world.annotate(|| format!("error: section '{}' is not postcopiable", owner.idstr()));
+                world
+                    .annotate(|| format!("error: section '{}' is not postcopiable", owner.idstr()));
             });
             return Err(LoadError);
         };
         if !owner.has_postcopy() {
-            let message = format!("{} of {} runs for a section on the postcopy channel, which is not postcopiable", "load_state", owner.idstr());
+            let message = format!(
+                "{} of {} runs for a section on the postcopy channel, which is not postcopiable",
+                "load_state",
+                owner.idstr()
+            );
             cx.violate(Rule::NotPostcopiable, site, message);
         }
         self.enter(cx, owner, hook, site);
@@ -185,7 +195,9 @@ impl Cast {
         // 7.2 looks at the state before it waits; later ones wait once at least.
         let mut look_first = self.plan.version == Version::V7_2;
         loop {
-            if look_first && !self.status(cx, Side::Destination, at(f, "mis->state")).await.is_paused() {
+            if look_first
+                && !self.status(cx, Side::Destination, at(f, "mis->state")).await.is_paused()
+            {
                 return;
             }
             look_first = true;
@@ -196,7 +208,8 @@ impl Cast {
     /// `loadvm_postcopy_handle_resume()`.
     async fn loadvm_postcopy_handle_resume<R: Runtime>(&self, cx: &R) {
         let f = "loadvm_postcopy_handle_resume";
-        if self.status(cx, Side::Destination, at(f, "mis->state")).await != Status::PostcopyRecover {
+        if self.status(cx, Side::Destination, at(f, "mis->state")).await != Status::PostcopyRecover
+        {
             return;
         }
         let (old, new) = (Status::PostcopyRecover, Status::PostcopyActive);

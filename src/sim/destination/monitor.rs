@@ -8,50 +8,49 @@ use crate::sim::cast::Cast;
 use crate::sim::plan::RecoverAccept;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::{MainEvent, MonitorEvent};
+use crate::sim::stream::{MainEvent, SourceEvent};
 use std::sync::Arc;
 
-/// The IOThread's loop, where management talks to it over QMP.
+/// The IOThread, with management at the other end of its QMP session: when both
+/// sides have paused, it recovers, as often as it takes.
 pub async fn monitor_iothread<R: Runtime>(cx: R, c: Arc<Cast>) {
     cx.started().await;
     loop {
         cx.canon("iothread_run", ());
-        let event = cx.recv(c.monitor_queue, at("iothread_run", "g_main_loop_run")).await;
-        match event.expect("the monitor's queue is never shut") {
-            MonitorEvent::MigrateRecover => qmp_migrate_recover(&cx, &c).await,
-            MonitorEvent::Accept => postcopy_try_recover(&cx, &c).await,
+        cx.sem_wait(c.dst_paused, at("management", "MIGRATION postcopy-paused")).await;
+        if c.threads.migration.is_some() {
+            cx.sem_wait(c.src_paused, at("management", "MIGRATION postcopy-paused")).await;
         }
+        c.qmp_migrate_recover(&cx).await;
     }
 }
 
-/// The same thread without a source: it stands for management too, and the
-/// scripted peer connects at once.
-pub async fn monitor_and_management<R: Runtime>(cx: R, c: Arc<Cast>) {
-    cx.started().await;
-    loop {
-        cx.canon("management", ());
-        cx.sem_wait(c.management, at("management", "MIGRATION event")).await;
-        if c.status(&cx, Side::Destination, at("qmp_migrate_recover", "mis->state")).await
-            != Status::PostcopyPaused
-        {
-            continue;
-        }
-        match c.plan.recover_accept {
-            RecoverAccept::Iothread => postcopy_try_recover(&cx, &c).await,
-            RecoverAccept::MainLoop => {
-                let site = at("qmp_migrate_recover", "qio_net_listener_set_client_func");
-                cx.send(c.main_queue, MainEvent::Accept, site).await.expect("never shut");
+impl Cast {
+    /// `qmp_migrate_recover()`, out of band: a new listener, on this thread's own
+    /// context; then management has the source connect to it.
+    async fn qmp_migrate_recover<R: Runtime>(&self, cx: &R) {
+        let f = "qmp_migrate_recover";
+        let status = self.status(cx, Side::Destination, at(f, "mis->state")).await;
+        assert_eq!(status, Status::PostcopyPaused, "management recovers only what is paused");
+        let here = self.plan.recover_accept == RecoverAccept::Iothread;
+        if self.threads.migration.is_some() {
+            let site = at("management", "migrate resume=true (source)");
+            cx.send(self.src_main_queue, SourceEvent::MigrateResume, site)
+                .await
+                .expect("never shut");
+            if here {
+                let site = at("iothread_run", "accept");
+                cx.recv(self.monitor_queue, site).await.expect("never shut");
             }
+        } else if !here {
+            // The scripted peer connects at once.
+            let site = at("qio_net_listener_channel_func", "accept");
+            cx.send(self.main_queue, MainEvent::Accept, site).await.expect("never shut");
+        }
+        if here {
+            postcopy_try_recover(cx, self).await;
         }
     }
-}
-
-/// `qmp_migrate_recover()`: a new listener, on this thread's own context.
-async fn qmp_migrate_recover<R: Runtime>(cx: &R, c: &Cast) {
-    let site = at("qmp_migrate_recover", "mis->state");
-    let status = c.status(cx, Side::Destination, site).await;
-    assert_eq!(status, Status::PostcopyPaused, "management asks for recovery only when paused");
-    cx.act(Act::Post, c.recover_reply, at("qmp_migrate_recover", "QMP reply"));
 }
 
 /// `postcopy_try_recover()`, in the accept callback, wherever that runs.

@@ -15,7 +15,9 @@ impl Cast {
         for (page, content) in pages {
             cx.with(&self.memory[*page as usize], |memory| memory.content = Some(content.clone()));
         }
-        cx.with(&self.incoming, |mis| pages.iter().for_each(|(n, _)| mis.received[*n as usize] = true));
+        cx.with(&self.incoming, |mis| {
+            pages.iter().for_each(|(n, _)| mis.received[*n as usize] = true)
+        });
     }
 
     /// `ram_discard_range()`: the pages are missing again.
@@ -32,6 +34,9 @@ impl Cast {
         for (page, _) in self.pages.iter().zip(received).filter(|(_, received)| *received) {
             cx.act(Act::Set, *page, at("ram_block_enable_notify", "UFFDIO_REGISTER"));
         }
+        // From here on only the listen thread places pages.
+        let me = cx.me();
+        cx.world(|world| self.pages.iter().for_each(|page| world.retire(*page, me)));
     }
 
     /// `ram_load_postcopy()` and `qemu_ufd_copy_ioctl()`: the page is there for
@@ -42,7 +47,8 @@ impl Cast {
         page: u32,
         content: Option<Content>,
     ) -> Result<(), LoadError> {
-        let function = if content.is_some() { "postcopy_place_page" } else { "postcopy_place_page_zero" };
+        let function =
+            if content.is_some() { "postcopy_place_page" } else { "postcopy_place_page_zero" };
         let size = self.guest.before[page as usize].len();
         let content = content.unwrap_or_else(|| Arc::from(vec![0; size]));
         let exists = cx.with(&self.memory[page as usize], |memory| {
@@ -54,7 +60,8 @@ impl Cast {
             exists
         });
         if exists {
-            let message = format!("page {page} is placed twice, the second time over what the guest has");
+            let message =
+                format!("page {page} is placed twice, the second time over what the guest has");
             cx.violate(Rule::GuestLost, at(function, "UFFDIO_COPY: EEXIST"), message);
             return Err(LoadError);
         }
@@ -72,7 +79,8 @@ impl Cast {
 
     /// Real sizes break the network after a number of pages.
     fn reach_break_point<R: Runtime>(&self, cx: &R, placed: u32) {
-        let clean = (0..self.guest.before.len()).filter(|n| !self.guest.is_dirty(*n)).count() as u32;
+        let clean =
+            (0..self.guest.before.len()).filter(|n| !self.guest.is_dirty(*n)).count() as u32;
         if self.guest.break_after.is_some_and(|after| placed == clean + after) {
             cx.act(Act::Post, self.break_point, at("network", "break point"));
         }

@@ -5,7 +5,7 @@ use crate::lock::{Rule, Site, at};
 use crate::runtime::{Op, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::handlers::{Hook, Owner};
-use crate::sim::plan::{Teardown, VfioCleanup, Version};
+use crate::sim::plan::{Teardown, Version, VfioCleanup};
 use crate::sim::scenario::Device;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
@@ -43,7 +43,8 @@ impl Cast {
             self.qemu_loadvm_state_cleanup(cx, at(function, "qemu_loadvm_state_cleanup")).await;
         }
         let failed = failed_early
-            || self.status(cx, Side::Destination, at(function, "mis->state")).await == Status::Failed;
+            || self.status(cx, Side::Destination, at(function, "mis->state")).await
+                == Status::Failed;
         let site = at("migrate_send_rp_shut", "qemu_fflush");
         // An error here is of no interest to QEMU either.
         let _ = self.migrate_send_rp_message(cx, Reply::Shut(failed), site).await;
@@ -56,7 +57,8 @@ impl Cast {
         if self.plan.vfio_cleanup != VfioCleanup::TakesBql && !cx.holds(self.bql) {
             let me = cx.me();
             cx.world(|world| {
-                let message = format!("{} is called without the BQL by {}", site.function, world.name(me));
+                let message =
+                    format!("{} is called without the BQL by {}", site.function, world.name(me));
                 world.abort(Rule::NeedsBql, me, site, message);
             });
         }

@@ -2,12 +2,12 @@
 //! Must not know: how the pages were sent.
 
 use crate::lock::at;
-use crate::runtime::{Act, Op, Runtime};
+use crate::runtime::{Op, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::plan::Version;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::Message;
+use crate::sim::stream::{Message, SourceEvent};
 
 /// How `migration_completion()` ended; it never pauses.
 pub enum Completed {
@@ -74,8 +74,8 @@ impl Cast {
             cx.with(&self.outgoing, |s| s.guest_runs = true);
             cx.world(|world| world.annotate(|| "vm_start".into()));
         }
-        cx.op(Op::Store(1), self.cleanup_due, at(f, "migration_bh_schedule")).await;
-        cx.act(Act::Post, self.management, at(f, "migration_bh_schedule"));
+        let site = at(f, "migration_bh_schedule");
+        cx.send(self.src_main_queue, SourceEvent::CleanupBh, site).await.expect("never shut");
         cx.unlock(self.src_bql, at(f, "bql_unlock"));
     }
 }

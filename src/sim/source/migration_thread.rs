@@ -76,7 +76,8 @@ impl Cast {
         cx.lock(self.src_bql, at(f, "bql_lock")).await;
         cx.with(&self.outgoing, |s| s.guest_runs = false);
         if !old {
-            self.migrate_set_state(cx, Side::Source, Status::Active, Status::Device, set_state).await;
+            self.migrate_set_state(cx, Side::Source, Status::Active, Status::Device, set_state)
+                .await;
         }
         let sent = self.send_package(cx).await;
         let before = if old { Status::PostcopyActive } else { Status::Device };
@@ -114,6 +115,13 @@ impl Cast {
 
     /// The loop of `migration_thread()` after the switchover.
     async fn stream_pages<R: Runtime>(&self, cx: &R) {
+        if self.scenario.hostile_section {
+            let site = at("vmstate_save", "qemu_fflush (hostile)");
+            let sent = self.send_message(cx, Message::Device(Device::Pci), site).await;
+            if sent.is_err() && self.migration_detect_error(cx).await.is_err() {
+                return;
+            }
+        }
         loop {
             cx.canon("migration_thread", ());
             let next = self.get_queued_or_dirty_page(cx).await;
@@ -153,6 +161,7 @@ impl Cast {
             cx.event_wait(self.postcopy_package_loaded_event, site).await;
             let (old, new) = (Status::PostcopyDevice, Status::PostcopyActive);
             self.migrate_set_state(cx, Side::Source, old, new, at(f, "migrate_set_state")).await;
+            self.open_break_window(cx);
         }
     }
 
@@ -183,16 +192,12 @@ impl Cast {
     async fn ram_save_page<R: Runtime>(&self, cx: &R, page: u32) -> Result<(), Broken> {
         let content = self.guest.after[page as usize].clone();
         let content = (!is_zero(&content)).then_some(content);
-        self.send_message(cx, Message::Page(page, content), at("ram_save_page", "qemu_fflush")).await
+        self.send_message(cx, Message::Page(page, content), at("ram_save_page", "qemu_fflush"))
+            .await
     }
 
-    /// The dirty bitmap, and what a hostile source slips in, once each.
+    /// The dirty bitmap, once.
     async fn send_other_postcopiable<R: Runtime>(&self, cx: &R) -> Option<Result<(), Broken>> {
-        if self.scenario.hostile_section && !cx.with(&self.outgoing, |s| s.hostile_sent) {
-            cx.with(&self.outgoing, |s| s.hostile_sent = true);
-            let site = at("vmstate_save", "qemu_fflush (hostile)");
-            return Some(self.send_message(cx, Message::Device(Device::Pci), site).await);
-        }
         if self.has_dirty_bitmap() && !cx.with(&self.outgoing, |s| s.bitmap_sent) {
             cx.with(&self.outgoing, |s| s.bitmap_sent = true);
             let site = at("dirty_bitmap_save_iterate", "qemu_fflush");

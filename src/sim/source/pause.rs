@@ -67,6 +67,9 @@ impl Cast {
     async fn migration_rp_wait<R: Runtime>(&self, cx: &R, function: &'static str) -> bool {
         cx.sem_wait(self.rp_sem, at(function, "qemu_sem_wait(&s->rp_state.rp_sem)")).await;
         self.plan.version == Version::V7_2
-            || cx.value(Op::Load, self.src_error, at("migration_rp_wait", "migrate_has_error")).await == 0
+            || cx
+                .value(Op::Load, self.src_error, at("migration_rp_wait", "migrate_has_error"))
+                .await
+                == 0
     }
 }

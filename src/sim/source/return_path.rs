@@ -50,10 +50,7 @@ impl Cast {
     /// `migration_in_postcopy()`.
     async fn in_postcopy<R: Runtime>(&self, cx: &R) -> bool {
         let state = self.status(cx, Side::Source, at("migration_in_postcopy", "s->state")).await;
-        matches!(
-            state,
-            Status::PostcopyActive | Status::PostcopyPaused | Status::PostcopyRecover
-        )
+        matches!(state, Status::PostcopyActive | Status::PostcopyPaused | Status::PostcopyRecover)
     }
 
     async fn handle_reply<R: Runtime>(&self, cx: &R, reply: Reply) {
@@ -73,12 +70,17 @@ impl Cast {
                 cx.with(&self.outgoing, |s| {
                     s.dirty = received.iter().map(|received| !received).collect();
                 });
-                cx.act(Act::Post, self.rp_sem, at("ram_dirty_bitmap_reload_notify", "qemu_sem_post"));
+                cx.act(
+                    Act::Post,
+                    self.rp_sem,
+                    at("ram_dirty_bitmap_reload_notify", "qemu_sem_post"),
+                );
             }
             Reply::ResumeAck => {
                 let f = "migrate_handle_rp_resume_ack";
                 let (old, new) = (Status::PostcopyRecover, Status::PostcopyActive);
-                self.migrate_set_state(cx, Side::Source, old, new, at(f, "migrate_set_state")).await;
+                self.migrate_set_state(cx, Side::Source, old, new, at(f, "migrate_set_state"))
+                    .await;
                 cx.act(Act::Post, self.rp_sem, at("migration_rp_kick", "qemu_sem_post"));
             }
             Reply::Shut(_) => unreachable!("ends the thread"),
