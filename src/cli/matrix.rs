@@ -143,9 +143,8 @@ fn exit(cells: &[Cell]) -> Exit {
         Agreement::Undeclared => cell.verdict == Verdict::Violated,
         Agreement::AsDeclared | Agreement::NotContradicted => false,
     };
-    let cut = |cell: &Cell| {
-        cell.agreement() != Agreement::AsDeclared && cell.verdict != Verdict::Clean
-    };
+    let cut =
+        |cell: &Cell| cell.agreement() != Agreement::AsDeclared && cell.verdict != Verdict::Clean;
     match cells {
         [] => Exit::Nothing,
         _ if cells.iter().any(differs) => Exit::Findings,

@@ -110,7 +110,11 @@ fn result(job: &Job, migrated: Migrated, wall: Duration) -> Run {
         recoveries: migrated.recoveries,
         differs_at: migrated.differs_at,
         hang: migrated.hang,
-        violations: migrated.violations.iter().map(|(rule, what)| format!("{rule} {what}")).collect(),
+        violations: migrated
+            .violations
+            .iter()
+            .map(|(rule, what)| format!("{rule} {what}"))
+            .collect(),
     }
 }
 

@@ -69,10 +69,16 @@ pub fn stress<P: Program>(
     let mut result = Exploration::default();
     for nth in 0..executions {
         let seed = seed.wrapping_add(nth as u64);
-        let (stuck, hung) = threads::run(program, seed, limit, |_| {}, |world| {
-            harvest(&mut result, world);
-            world.deadlock().is_some()
-        });
+        let (stuck, hung) = threads::run(
+            program,
+            seed,
+            limit,
+            |_| {},
+            |world| {
+                harvest(&mut result, world);
+                world.deadlock().is_some()
+            },
+        );
         // A deadlock of some, while others ran on, says it better already.
         if let Some(waits) = hung.filter(|_| !stuck) {
             let world = &mut World::new(crate::runtime::Timing::Any);

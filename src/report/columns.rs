@@ -88,7 +88,8 @@ fn abbreviate(name: &str, room: usize, taken: &[&String]) -> String {
         head + tail
     };
     // mig/src/main beside main is s.main.
-    let side = name.rsplit('/').nth(1).map(|part| format!("{}.{base}", part.get(..1).unwrap_or("")));
+    let side =
+        name.rsplit('/').nth(1).map(|part| format!("{}.{base}", part.get(..1).unwrap_or("")));
     let mut all = vec![name.into(), last.into(), format!("{first}{number}"), cut(base, number)];
     all.extend(side.map(|side| cut(&side, number)));
     all.extend((2..100).map(|nth| cut(base, &nth.to_string())));

@@ -62,7 +62,15 @@ fn matters(recording: &Recording, line: &Line) -> bool {
     let in_cycle = recording.cycle.iter().any(|link| link.thread == line.thread);
     let broke = recording.breach.is_some_and(|(_, thread, _)| thread == Some(line.thread));
     let small = [
-        "send", "write", "load", "store", "xchg", "cmpxchg", "choose", "event_is_set", "start",
+        "send",
+        "write",
+        "load",
+        "store",
+        "xchg",
+        "cmpxchg",
+        "choose",
+        "event_is_set",
+        "start",
         "create",
     ];
     (in_cycle || broke) && !small.contains(&line.operation)
@@ -81,9 +89,7 @@ fn drawn(recording: &Recording, run: &[Line]) -> Vec<bool> {
             }
     };
     let ends = |nth: usize| nth == 0 || nth + 1 == run.len();
-    (0..run.len())
-        .map(|nth| ends(nth) || matters(recording, &run[nth]) || lasting(nth))
-        .collect()
+    (0..run.len()).map(|nth| ends(nth) || matters(recording, &run[nth]) || lasting(nth)).collect()
 }
 
 impl Chart<'_> {
@@ -119,10 +125,13 @@ impl Chart<'_> {
             })
             .collect();
         let text = format!("{} more: {}", lines.len(), kinds.join(", "));
-        let site = lines[lines.len() - 1].site;
-        self.named = Some((lines[0].thread, site.function));
-        self.put(lines[0].thread, "", ':', &text, site);
-        self.named = None;
+        let (thread, site) = (lines[0].thread, lines[0].site);
+        let named = self.named;
+        // No function is named for a folded row; one that all are in stays named.
+        self.named = Some((thread, site.function));
+        self.put(thread, "", ':', &text, site);
+        let same = lines.iter().all(|line| named == Some((thread, line.site.function)));
+        self.named = named.filter(|_| same);
     }
 
     /// Keeps up who holds a big lock.

@@ -151,8 +151,7 @@ fn a_sample_without_a_finding_is_inconclusive() {
 fn a_budget_that_runs_out_is_inconclusive() {
     let cell = ["explore", "--plan", "qemu-10.0", "--scenario", "postcopy", "--size", "xxl"];
     for engine in ["exhaustive", "dpor", "shuttle"] {
-        let (code, text, _) =
-            run(&[&cell[..], &["--engine", engine, "--budget", "1ms"]].concat());
+        let (code, text, _) = run(&[&cell[..], &["--engine", engine, "--budget", "1ms"]].concat());
         assert_eq!(code, 3, "{engine}: {text}");
         assert!(text.contains("not complete: "), "{engine}: {text}");
     }
@@ -233,9 +232,8 @@ fn sorted(keys: &str) -> Vec<&str> {
 
 #[test]
 fn the_json_has_exactly_its_keys() {
-    let (code, text, _) = run(&[
-        "explore", "--plan", "qemu-7.2", "--scenario", "postcopy", "--format", "json",
-    ]);
+    let (code, text, _) =
+        run(&["explore", "--plan", "qemu-7.2", "--scenario", "postcopy", "--format", "json"]);
     assert_eq!(code, 1, "{text}");
     let cell: Value = serde_json::from_str(&text).expect("JSON");
     let all = "schema scenario plan engine size verdict complete threads executions states \
@@ -256,7 +254,12 @@ fn the_json_has_exactly_its_keys() {
 #[test]
 fn the_json_of_a_deadlock_has_its_cycle() {
     let (code, text, _) = run(&[
-        "explore", "--plan", "vfio-join-under-bql", "--scenario", "postcopy-vfio", "--format",
+        "explore",
+        "--plan",
+        "vfio-join-under-bql",
+        "--scenario",
+        "postcopy-vfio",
+        "--format",
         "json",
     ]);
     assert_eq!(code, 1, "{text}");

@@ -67,8 +67,7 @@ fn every_key_of_plans_scenarios_and_json_is_in_the_readme() {
     let readme = read("README.md");
     let (_, json, _) =
         run(&["explore", "--plan", "qemu-7.2", "--scenario", "postcopy", "--format", "json"]);
-    for text in
-        [read("models/plans/qemu-10.0.json"), read("models/scenarios/postcopy.json"), json]
+    for text in [read("models/plans/qemu-10.0.json"), read("models/scenarios/postcopy.json"), json]
     {
         let value: Value = serde_json::from_str(&text).expect("JSON");
         for key in keys(&value, "expect") {

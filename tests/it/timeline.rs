@@ -56,33 +56,7 @@ fn recovery() -> Recording {
 
 #[test]
 fn a_deadlock_is_drawn_to_the_letter() {
-    let expected = "\
-     main                listen              mon_iothread
-     ----                ------              ------------
-  1  o lock bql          |                   |        os_host_main_loop_wait
-     + unlock bql        |                   |
-  2  |                   |                   o load mis->state
-     |                   |                   |           qmp_migrate_recover
-     |                   |                   : 4 more: load x4
-  7  |                   |                   o load mis->state
-     |                   |                   |           qmp_migrate_recover
-  8  |                   o lock bql          |        qemu_loadvm_state_main
-  9  |                   o recv from_src_file: Page(0)
- 10  |                   #                   o send main_loop
-     |                   #                   |           qmp_migrate_recover
- 11  o recv main_loop    #                   | process_incoming_migration_co
-     X lock bql          #                   |        os_host_main_loop_wait
-     |                   X sem_wait postcopy_pause_sem_dst
-     |                   #                   |       postcopy_pause_incoming
-
-  o step, + at once with it, : folded, X waits for ever, # holds bql
-  listen = mig/dst/listen
-
-  main waits for bql (held by mig/dst/listen)
-      in os_host_main_loop_wait: bql_lock
-  mig/dst/listen waits for postcopy_pause_sem_dst (only main can post it)
-      in postcopy_pause_incoming: qemu_sem_wait, holding bql
-";
+    let expected = include_str!("expect/recovery.txt");
     let drawn = timeline(&recovery());
     assert_eq!(drawn, expected, "drawn:\n{drawn}");
 }
@@ -117,11 +91,8 @@ fn a_chart_fits_a_mail_however_many_threads_there_are() {
             detail: "Page { index: 0, content: \u{e9} }".repeat(3),
             ..line(thread, thread as u32 + 1, "lock", "a_lock_with_quite_a_long_name_of_its_own")
         });
-        let recording = Recording {
-            threads: names.clone(),
-            lines: lines.collect(),
-            ..Recording::default()
-        };
+        let recording =
+            Recording { threads: names.clone(), lines: lines.collect(), ..Recording::default() };
         for row in timeline(&recording).lines() {
             assert!(row.is_ascii() && row.len() <= 76, "{count} threads: {row}");
         }
