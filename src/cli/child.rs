@@ -180,5 +180,6 @@ fn abort(status: ExitStatus, stderr: &Receiver<String>) -> String {
     let first = said.iter().find(|line| line.contains("panicked") || line.contains("internal"));
     let at = first.and_then(|first| said.iter().position(|line| line == first)).unwrap_or(0);
     let why: Vec<&str> = said[at..].iter().take(2).map(|line| line.trim()).collect();
-    format!("loom gave up ({status}): {}", why.join(" "))
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(" ")) };
+    format!("loom gave up ({status}){why}")
 }
