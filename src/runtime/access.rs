@@ -13,7 +13,9 @@ pub enum Place {
     Object(ObjectId),
     /// Whether a thread sleeps in a condition.
     Waiter(ObjectId, ThreadId),
-    /// The free places of a channel that can be full.
+    /// Whether a channel is broken.
+    Line(ObjectId),
+    /// What has been taken out of a channel that can be full.
     Room(ObjectId),
     /// A cell that is handed over: not an order of its own, but to be checked.
     Cell(u16),
@@ -99,19 +101,33 @@ impl World {
                 self.touch(Place::Waiter(call.object, thread), access);
                 self.touch(Place::Spurious, access);
             }
-            (Op::Recv, _) => {
-                self.touch(place, Access::Take(taken + 1));
-                if capacity != usize::MAX {
-                    let freed = taken + 1 + capacity as u32;
-                    self.touch(Place::Room(call.object), Access::Give(freed));
+            (Op::Recv, State::Channel { queue, broken, .. }) => {
+                let (empty, broken) = (queue.is_empty(), *broken);
+                if empty {
+                    self.touch(Place::Line(call.object), Access::Read);
+                }
+                if empty && broken {
+                    // Others may have taken what there was.
+                    self.touch(place, Access::Read);
+                } else {
+                    self.touch(place, Access::Take(taken + 1));
+                    if capacity != usize::MAX {
+                        self.touch(Place::Room(call.object), Access::Give(taken + 1));
+                    }
                 }
             }
-            (Op::Send(_), State::Channel { broken: true, .. }) => self.touch(place, Access::Read),
-            (Op::Send(_), State::Channel { queue, .. }) => {
-                let number = taken + queue.len() as u32 + 1;
-                self.touch(place, Access::Give(number));
-                if capacity != usize::MAX {
-                    self.touch(Place::Room(call.object), Access::Take(number));
+            (Op::Send(_), State::Channel { queue, broken, .. }) => {
+                let (number, broken) = (taken + queue.len() as u32 + 1, *broken);
+                self.touch(Place::Line(call.object), Access::Read);
+                if !broken {
+                    self.touch(place, Access::Give(number));
+                }
+            }
+            (Op::Drain, State::Channel { queue, .. }) => {
+                let sent = taken as usize + queue.len();
+                self.touch(Place::Line(call.object), Access::Read);
+                if let Some(awaited) = sent.checked_sub(capacity) {
+                    self.touch(Place::Room(call.object), Access::Take(awaited as u32));
                 }
             }
             (Op::Break | Op::Shutdown, _) => self.touch_link(call.object, &call.op),
@@ -125,8 +141,7 @@ impl World {
             self.touch(Place::Breaks, Access::Write);
         }
         for id in self.link(first) {
-            self.touch(Place::Object(id), Access::Write);
-            self.touch(Place::Room(id), Access::Write);
+            self.touch(Place::Line(id), Access::Write);
         }
     }
 

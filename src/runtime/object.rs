@@ -231,7 +231,7 @@ impl Op {
                 | Op::EventWait
                 | Op::CondBlock
                 | Op::Recv
-                | Op::Send(_)
+                | Op::Drain
                 | Op::Join
                 | Op::Break
         )

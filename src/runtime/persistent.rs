@@ -4,7 +4,7 @@
 
 use super::mutant::Mutant;
 use super::object::{ObjectId, Op, State, ThreadId, Threads};
-use super::world::{Timing, World};
+use super::world::World;
 
 impl World {
     /// A persistent subset of `movable` (Godefroid; stubborn sets at the grain
@@ -38,7 +38,8 @@ impl World {
             let next = if self.alternatives(thread) == 0 {
                 if self.mutant == Mutant::Wakers { Threads::NONE } else { self.wakers_of(thread) }
             } else if self.is_gated(thread) {
-                self.ungaters(thread)
+                // It cannot move before the seed does: the environment waits.
+                Threads::NONE
             } else {
                 self.rivals(thread) | self.late_rivals(thread)
             };
@@ -46,17 +47,6 @@ impl World {
             todo = todo.iter().filter(|t| !self.is_over(*t)).collect();
         }
         closed
-    }
-
-    /// Who could let this thread move before the environment's turn: its message
-    /// has to wait for that, a break has not.
-    fn ungaters(&self, thread: ThreadId) -> Threads {
-        match self.pending(thread) {
-            Some(call) if !self.threads[thread.0 as usize].environment => {
-                self.breakers(call.object) & self.inside()
-            }
-            _ => Threads::NONE,
-        }
     }
 
     /// Who could do something that does not commute with the pending, enabled
@@ -73,16 +63,17 @@ impl World {
             Op::EventIsSet => object.wakers,
             Op::CondBlock if self.alternatives(thread) == 1 => Threads::NONE,
             Op::CondBlock => object.wakers | self.sleepers(),
-            Op::Recv => object.users | self.early_breakers(call.object),
-            Op::Send(_) => object.wakers | self.early_breakers(call.object),
+            // What was sent arrives, break or no break.
+            Op::Recv => object.users,
+            Op::Send(_) | Op::Drain => object.wakers | self.rival_breakers(call.object),
             Op::Load => object.writers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
             Op::Break | Op::Shutdown => {
                 let link = self.link(call.object);
                 let all = link.iter().map(|id| &self.objects[id.0 as usize]);
-                all.fold(self.all_breakers(), |all, o| all | o.users | o.wakers)
+                all.fold(self.all_breakers(), |all, o| all | o.wakers)
             }
-            Op::Exit => Threads::ALL,
+            Op::Exit => self.process_of(thread),
         };
         rivals.without(thread)
     }
@@ -94,7 +85,6 @@ impl World {
         if self.mutant == Mutant::LateActs {
             return Threads::NONE;
         }
-        let process = self.threads[thread.0 as usize].process;
         let none_unless = |may: bool, them: Threads| if may { them } else { Threads::NONE };
         self.contested.iter().fold(Threads::NONE, |all, id| {
             let object = &self.objects[id.0 as usize];
@@ -107,8 +97,7 @@ impl World {
                         | none_unless(wakes && (apart || self.spurious > 0), object.users)
                 }
                 State::Process if self.mutant != Mutant::Exits => {
-                    let users = object.users & self.everybody();
-                    users.iter().filter(|t| self.threads[t.0 as usize].process == process).collect()
+                    object.users & self.process_of(thread)
                 }
                 _ => Threads::NONE,
             }
@@ -123,9 +112,9 @@ impl World {
             (Op::Lock, State::Mutex { owner: Some(owner) }) => Threads::NONE.with(*owner),
             (Op::Join, State::Thread { thread, .. }) => Threads::NONE.with(*thread),
             (Op::Recv, _) => object.wakers | self.breakers(call.object),
-            (Op::Send(_), _) => object.users | self.breakers(call.object),
-            // Broken already, or no break left: it never can.
-            (Op::Break, _) => Threads::NONE,
+            (Op::Drain, _) => object.users | self.breakers(call.object),
+            // Once somebody else has broken or shut it, there is nothing to wait for.
+            (Op::Break, _) => self.breakers(call.object),
             _ => object.wakers,
         }
         .without(thread)
@@ -141,15 +130,8 @@ impl World {
         })
     }
 
-    /// Those of [`World::breakers`] who need not wait for the environment's turn.
-    fn early_breakers(&self, channel: ObjectId) -> Threads {
-        if self.mutant == Mutant::Breakers {
-            return Threads::NONE;
-        }
-        match self.timing {
-            Timing::Any => self.breakers(channel),
-            Timing::Idle => self.breakers(channel) & self.inside(),
-        }
+    fn rival_breakers(&self, channel: ObjectId) -> Threads {
+        if self.mutant == Mutant::Breakers { Threads::NONE } else { self.breakers(channel) }
     }
 
     /// Who may break any channel: they share what breaks are left.
@@ -170,8 +152,10 @@ impl World {
         })
     }
 
-    /// The threads that are not environment.
-    fn inside(&self) -> Threads {
-        self.everybody().iter().filter(|t| !self.threads[t.0 as usize].environment).collect()
+    /// The threads of the same process.
+    fn process_of(&self, thread: ThreadId) -> Threads {
+        let process = self.threads[thread.0 as usize].process;
+        let same = |t: &ThreadId| self.threads[t.0 as usize].process == process;
+        self.everybody().iter().filter(same).collect()
     }
 }

@@ -57,6 +57,7 @@ impl World {
             && self.pending(thread).is_some_and(|call| {
                 let object = &self.objects[call.object.0 as usize];
                 match (&call.op, &object.state) {
+                    _ if self.threads[thread.0 as usize].environment => true,
                     (Op::Break, _) => true,
                     (Op::Recv, State::Channel { queue, .. }) => object.paced && !queue.is_empty(),
                     (Op::SemWait, _) => {

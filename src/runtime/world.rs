@@ -49,6 +49,8 @@ pub struct Thread {
     /// A guest CPU: its waits for the big lock are stalls, and its page faults
     /// under that lock are inherent.
     pub vcpu: bool,
+    /// Part of the environment: every step of it is a move of [`Timing`].
+    pub environment: bool,
     /// Stands for people: at rest, it can still act at any time.
     pub management: bool,
     /// A server: waiting here is rest, not a hang.
@@ -172,6 +174,7 @@ impl World {
             name,
             process,
             vcpu: false,
+            environment: false,
             management: false,
             parks_on: None,
             detached: false,

@@ -168,9 +168,17 @@ impl Props<'_> {
         self.0.add(Object { users, wakers, polled: true, ..Object::new(name.into(), state) })
     }
 
-    fn condition(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
+    /// A condition that is waited for and signalled under `guard`, always.
+    fn condition(
+        &mut self,
+        name: impl Into<Name>,
+        users: Threads,
+        wakers: Threads,
+        guard: ObjectId,
+    ) -> ObjectId {
+        let guard = Some(guard);
         let state = State::Condition { waiting: Threads::NONE, signalled: Threads::NONE };
-        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+        self.0.add(Object { users, wakers, guard, ..Object::new(name.into(), state) })
     }
 
     fn variable(
@@ -324,15 +332,15 @@ impl Cast {
         let halt_cond = (0..size.vcpus)
             .map(|n| {
                 let vcpu = t.of(&[t.vcpus[n as usize]]);
-                p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main)
+                p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main, bql)
             })
             .collect();
-        let qemu_work_cond = p.condition("qemu_work_cond", main, vcpus);
+        let qemu_work_cond = p.condition("qemu_work_cond", main, vcpus, bql);
         let dbm_load_lock = p.mutex("DBMLoadState.lock", main | listen);
         let call_rcu_event = p.event("rcu_call_ready_event", call_rcu, main);
         let load_bufs_mutex = p.mutex("load_bufs_mutex", main | listen | vfio_load);
         let load_bufs_buffer_ready_cond =
-            p.condition("load_bufs_buffer_ready_cond", vfio_load, main | listen);
+            p.condition("load_bufs_buffer_ready_cond", vfio_load, main | listen, load_bufs_mutex);
         let data_fd: Channel<()> = p.channel("data_fd", vfio_load, Threads::NONE);
         let destination = p.0.add(Object {
             users: main | listen,

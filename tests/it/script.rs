@@ -160,7 +160,11 @@ impl Program for Script {
             let tried = !self.who(|i| i == Do::TryLock(m)).is_empty();
             let big = m == 0 && self.stall_bound != u32::MAX;
             let object = Object::new(Name::nth("mutex", m as u32), State::Mutex { owner: None });
-            world.add(Object { users, tried, big, ..object })
+            let mutex = world.add(Object { users, tried, ..object });
+            if big {
+                world.mark_big(mutex);
+            }
+            mutex
         });
         let semaphore = world.add(Object {
             users: self.who(|i| matches!(i, Do::Wait | Do::TimedWait)),
@@ -188,7 +192,7 @@ impl Program for Script {
             let object = Object::new(Name::nth("variable", v as u32), State::Variable { value: 0 });
             world.add(Object { users, writers, ..object })
         });
-        let empty = State::Channel { queue: Default::default(), broken: false };
+        let empty = State::Channel { queue: Default::default(), broken: false, silent: false };
         let channel = Channel::new(world.add(Object {
             users: self.who(|i| i == Do::Recv),
             wakers: self.who(|i| matches!(i, Do::Send(_))),
@@ -198,7 +202,7 @@ impl Program for Script {
             paced: self.paced,
             ..Object::new("channel".into(), empty)
         }));
-        let state = State::Channel { queue: Default::default(), broken: false };
+        let state = State::Channel { queue: Default::default(), broken: false, silent: false };
         let back = Channel::new(world.add(Object {
             users: self.who(|i| i == Do::Hear),
             wakers: self.who(|i| matches!(i, Do::Reply(_))),
@@ -307,7 +311,7 @@ async fn run<R: Runtime>(cx: &R, s: &Shared, instruction: Do) -> Option<u64> {
         }
         Do::Break => {
             let outcome = cx.op(Op::Break, s.channel.id, site).await;
-            assert!(matches!(outcome, Outcome::Done));
+            return Some(u64::from(matches!(outcome, Outcome::Done)));
         }
         Do::Shutdown => drop(cx.op(Op::Shutdown, s.channel.id, site).await),
         Do::Exit => drop(cx.op(Op::Exit, s.process, site).await),
