@@ -75,8 +75,7 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Migrate this memory image, with --engine threads; --executions times,
-    /// once by default, each with the next seed
+    /// Migrate this memory image, with --engine threads
     #[arg(long, value_name = "FILE")]
     pub ram: Option<PathBuf>,
 }

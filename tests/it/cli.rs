@@ -158,6 +158,17 @@ fn a_budget_that_runs_out_is_inconclusive() {
 }
 
 #[test]
+fn so_many_executions_are_inconclusive() {
+    let cell = ["explore", "--plan", "qemu-10.0", "--scenario", "postcopy"];
+    for engine in ["exhaustive", "dpor"] {
+        let (code, text, _) =
+            run(&[&cell[..], &["--engine", engine, "--executions", "2"]].concat());
+        assert_eq!(code, 3, "{engine}: {text}");
+        assert!(text.contains("stopped after 2 executions"), "{engine}: {text}");
+    }
+}
+
+#[test]
 fn a_scenario_that_concerns_no_plan_leaves_nothing_to_check() {
     let path = changed("nobody", "scenarios/postcopy.json", |scenario| {
         scenario["expect"] = Value::Object(serde_json::Map::new());
