@@ -165,7 +165,14 @@ impl Props<'_> {
 
     fn event(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
         let state = State::Event { set: false };
-        self.0.add(Object { users, wakers, polled: true, ..Object::new(name.into(), state) })
+        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+    }
+
+    /// An event that is looked at without waiting, too.
+    fn polled(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
+        let state = State::Event { set: false };
+        let polled = true;
+        self.0.add(Object { users, wakers, polled, ..Object::new(name.into(), state) })
     }
 
     /// A condition that is waited for and signalled under `guard`, always.
@@ -327,7 +334,7 @@ impl Cast {
         let postcopy_pause_sem_fault = p.semaphore("postcopy_pause_sem_fault", fault, listen);
         let userfault_fd = p.channel("userfault_fd", fault, vcpus | listen | tears_down);
         let pages = (0..guest.before.len() as u32)
-            .map(|n| p.event(Name::nth("page", n), vcpus | listen, main | listen))
+            .map(|n| p.polled(Name::nth("page", n), vcpus | listen, main | listen))
             .collect::<Vec<_>>();
         let halt_cond = (0..size.vcpus)
             .map(|n| {
@@ -362,14 +369,16 @@ impl Cast {
         let postcopy_pause_sem = p.semaphore("postcopy_pause_sem", migration, src_main);
         let postcopy_pause_rp_sem = p.semaphore("postcopy_pause_rp_sem", rp, migration);
         let rp_sem = p.semaphore("rp_sem", migration, rp);
-        let postcopy_package_loaded_event = p.event("postcopy_package_loaded_event", migration, rp);
+        let postcopy_package_loaded_event =
+            p.polled("postcopy_package_loaded_event", migration, rp);
         let dst_paused = p.semaphore("MIGRATION event (destination)", monitor, listen);
         let src_paused = p.semaphore("MIGRATION event (source)", monitor, migration);
         let src_main_queue = p.channel("main_loop (source)", src_main, monitor | migration);
         let break_point = p.semaphore("break point", breaks, listen);
 
-        let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default());
-        let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default());
+        let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default()).owned_by(world, 0);
+        let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default())
+            .owned_by(world, 0);
         let pages_count = guest.before.len();
         let incoming = Incoming {
             received: vec![false; pages_count],
@@ -379,11 +388,12 @@ impl Cast {
             destroyed: false,
             cleaned: false,
         };
-        let incoming = Cell::new(world, Protection::HandOver, incoming);
+        let incoming = Cell::new(world, Protection::HandOver, incoming).owned_by(world, 0);
         let memory = (0..pages_count)
-            .map(|_| Cell::new(world, Protection::HandOver, Page::default()))
+            .map(|_| Cell::new(world, Protection::HandOver, Page::default()).owned_by(world, 0))
             .collect();
-        let vfio = Cell::new(world, Protection::Lock(load_bufs_mutex), VfioLoad::default());
+        let vfio = Cell::new(world, Protection::Lock(load_bufs_mutex), VfioLoad::default())
+            .owned_by(world, 0);
         let outgoing = Outgoing {
             to_dst_file: 0,
             dirty: vec![true; pages_count],
@@ -391,9 +401,10 @@ impl Cast {
             bitmap_sent: false,
             rp_thread_created: true,
         };
-        let outgoing = Cell::new(world, Protection::HandOver, outgoing);
+        let outgoing = Cell::new(world, Protection::HandOver, outgoing).owned_by(world, 1);
         let src_page_requests =
-            Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new());
+            Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new())
+                .owned_by(world, 1);
 
         let cast = Cast {
             plan: plan.clone(),
