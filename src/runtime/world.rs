@@ -609,9 +609,8 @@ impl World {
 
     fn shut(&mut self, first: ObjectId) -> Outcome {
         for id in self.link(first) {
-            if let State::Channel { broken, silent, .. } = &mut self.objects[id.0 as usize].state {
+            if let State::Channel { broken, .. } = &mut self.objects[id.0 as usize].state {
                 *broken = true;
-                *silent = false;
             }
         }
         Outcome::Done

@@ -340,7 +340,10 @@ impl Cast {
         let halt_cond = (0..size.vcpus)
             .map(|n| {
                 let vcpu = t.of(&[t.vcpus[n as usize]]);
-                p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main, bql)
+                let halt_cond = p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main, bql);
+                p.0.object(halt_cond).state =
+                    State::Condition { waiting: vcpu, signalled: Threads::NONE };
+                halt_cond
             })
             .collect();
         let qemu_work_cond = p.condition("qemu_work_cond", main, vcpus, bql);

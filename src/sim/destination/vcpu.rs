@@ -12,7 +12,10 @@ use std::sync::Arc;
 /// `kvm_vcpu_thread_fn()`: `index` is `cpu->cpu_index`.
 pub async fn vcpu_thread<R: Runtime>(cx: R, c: Arc<Cast>, index: usize) {
     cx.started().await;
-    cx.lock(c.bql, at("kvm_vcpu_thread_fn", "bql_lock")).await;
+    // With -incoming it has been asleep here since long before the migration.
+    let site = at("qemu_wait_io_event", "halt_cond");
+    cx.op(Op::CondBlock, c.halt_cond[index], site).await;
+    cx.lock(c.bql, site).await;
     qemu_wait_io_event(&cx, &c, index).await;
     cx.unlock(c.bql, at("kvm_cpu_exec", "bql_unlock"));
     let touched = c.guest.touched[index].clone();
