@@ -64,6 +64,8 @@ pub struct Incoming {
     pub load_threads: bool,
     /// `migration_incoming_state_destroy` has run.
     pub destroyed: bool,
+    /// The network has been told to break.
+    pub break_due: bool,
     /// `load_cleanup` hooks have run.
     pub cleaned: bool,
 }
@@ -390,6 +392,7 @@ impl Cast {
             have_listen_thread: false,
             load_threads: false,
             destroyed: false,
+            break_due: false,
             cleaned: false,
         };
         let incoming = Cell::new(world, Protection::HandOver, incoming).owned_by(world, 0);

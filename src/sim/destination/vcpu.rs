@@ -61,6 +61,9 @@ async fn qemu_wait_io_event<R: Runtime>(cx: &R, c: &Cast, index: usize) {
 async fn fault_in<R: Runtime>(cx: &R, c: &Cast, page: u32, site: Site) {
     let object = c.pages[page as usize];
     if cx.value(Op::EventIsSet, object, site).await == 0 {
+        if c.guest.break_after.is_some() {
+            cx.world(|world| *world.facts.entry("page_faults").or_default() += 1);
+        }
         let fault = at("handle_userfault", "userfault_fd");
         cx.send(c.userfault_fd, FaultEvent::Pagefault(page), fault).await.expect("never shut");
         cx.event_wait(object, at("handle_userfault", "page missing")).await;
