@@ -9,6 +9,7 @@ mod random;
 mod readme;
 mod reduction;
 mod replay;
+mod results;
 mod script;
 mod timeline;
 mod toys;
