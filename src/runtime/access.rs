@@ -17,6 +17,8 @@ pub enum Place {
     Line(ObjectId),
     /// What has been taken out of a channel that can be full.
     Room(ObjectId),
+    /// What has been put into it: each message can make others wait longer.
+    Fill(ObjectId),
     /// A cell that is handed over: not an order of its own, but to be checked.
     Cell(u16),
     /// The wake-ups without a signal that are left.
@@ -121,14 +123,24 @@ impl World {
                 self.touch(Place::Line(call.object), Access::Read);
                 if !broken {
                     self.touch(place, Access::Give(number));
+                    if capacity != usize::MAX {
+                        self.touch(Place::Fill(call.object), Access::Write);
+                    }
                 }
             }
             (Op::Drain, State::Channel { queue, .. }) => {
                 let sent = taken as usize + queue.len();
+                // It goes on by what comes first, a break or a taker: it reads both.
                 self.touch(Place::Line(call.object), Access::Read);
+                self.touch(Place::Fill(call.object), Access::Read);
                 if let Some(awaited) = sent.checked_sub(capacity) {
                     self.touch(Place::Room(call.object), Access::Take(awaited as u32));
                 }
+            }
+            (Op::Break, State::Channel { broken, .. }) if *broken || self.breaks_over => {
+                // Nothing left to do, because of what others did: it reads that.
+                self.touch(Place::Breaks, Access::Read);
+                self.touch(Place::Line(call.object), Access::Read);
             }
             (Op::Break | Op::Shutdown, _) => self.touch_link(call.object, &call.op),
             (Op::Exit, _) => self.touch_lives(thread),
@@ -149,7 +161,7 @@ impl World {
         let process = self.threads[by.0 as usize].process;
         for index in 0..self.threads.len() {
             let thread = ThreadId(index as u8);
-            if thread != by && self.threads[index].process == process {
+            if self.threads[index].process == process {
                 self.touch(Place::Object(self.handle(thread)), Access::Write);
             }
         }
