@@ -41,6 +41,8 @@ pub enum Access {
     Give(u32),
     /// Takes the n-th, or finds that it is not there yet.
     Take(u32),
+    /// Waits until the n-th is there.
+    Await(u32),
 }
 
 /// One touch of a step.
@@ -58,6 +60,9 @@ impl Touch {
                 (Access::Read, Access::Read) => false,
                 (Access::Give(given), Access::Take(taken))
                 | (Access::Take(taken), Access::Give(given)) => given == taken,
+                (Access::Give(given), Access::Await(last))
+                | (Access::Await(last), Access::Give(given)) => given <= last,
+                (Access::Await(_), Access::Await(_)) => false,
                 _ => true,
             }
     }
@@ -134,7 +139,7 @@ impl World {
                 self.touch(Place::Line(call.object), Access::Read);
                 self.touch(Place::Fill(call.object), Access::Read);
                 if let Some(awaited) = sent.checked_sub(capacity) {
-                    self.touch(Place::Room(call.object), Access::Take(awaited as u32));
+                    self.touch(Place::Room(call.object), Access::Await(awaited as u32));
                 }
             }
             (Op::Break, State::Channel { broken, .. }) if *broken || self.breaks_over => {

@@ -61,9 +61,8 @@ impl World {
             }
         }
         loop {
-            let rescued = |t: ThreadId| {
-                self.mutant != Mutant::Rescuers && !(rescuers(t) & able).is_empty()
-            };
+            let rescued =
+                |t: ThreadId| self.mutant != Mutant::Rescuers && !(rescuers(t) & able).is_empty();
             let freed = stuck.iter().find(|t| rescued(*t));
             let Some(thread) = freed else { return stuck };
             stuck = stuck.without(thread);

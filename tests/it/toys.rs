@@ -106,7 +106,7 @@ pub fn scripts() -> Vec<(&'static str, Script)> {
         (
             "a channel of one",
             Script {
-                capacity: 1,
+                capacity: [1, 1],
                 ..script(&[&[Send(1), Send(2)], &[Send(3)], &[Recv, Recv, Recv]])
             },
         ),
