@@ -45,10 +45,10 @@ pub enum Verb {
 #[derive(Args)]
 #[command(after_help = exit::TABLE)]
 pub struct Explore {
-    /// A built-in plan or a file; without it, all that the scenario concerns
+    /// A built-in plan or a file; else all that the scenario concerns
     #[arg(long, value_name = "NAME|FILE")]
     pub plan: Option<String>,
-    /// A built-in scenario or a file; without it, all that concern the plan
+    /// A built-in scenario or a file; else all that concern the plan
     #[arg(long, value_name = "NAME|FILE")]
     pub scenario: Option<String>,
     /// Who explores
@@ -75,8 +75,7 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Migrate this memory image, with --engine threads; --executions times,
-    /// once by default, each with the next seed
+    /// Migrate this memory image, with --engine threads
     #[arg(long, value_name = "FILE")]
     pub ram: Option<PathBuf>,
 }
@@ -84,10 +83,10 @@ pub struct Explore {
 /// Who explores.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum Engine {
-    /// Every state, persistent sets: complete
+    /// Every state once
     #[default]
     Exhaustive,
-    /// Every execution up to commuting steps, sleep sets: complete
+    /// Every execution but for the order of commuting steps
     Dpor,
     /// Up to 5 threads, at most 2 preemptions
     Loom,

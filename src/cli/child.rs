@@ -107,7 +107,8 @@ pub fn explore(job: &Job, limits: &Limits) -> Exploration {
             Err(RecvTimeoutError::Timeout) => {}
         }
         limits.note(result.executions, result.found.len());
-        if limits.reached(result.steps) {
+        let enough = limits.executions.is_some_and(|most| result.executions >= most);
+        if limits.reached(result.steps) || enough {
             // It may have ended by itself meanwhile; then there is no harm done.
             let _ = child.kill();
             break true;
@@ -118,7 +119,9 @@ pub fn explore(job: &Job, limits: &Limits) -> Exploration {
         Some(true) => format!(
             "loom saw every execution with at most {PREEMPTIONS} preemptions; that is a bound"
         ),
-        _ if stopped || done == Some(false) => "the budget ran out".into(),
+        _ if stopped || done == Some(false) => {
+            format!("stopped after {} executions", result.executions)
+        }
         _ => abort(status, &stderr),
     });
     result
@@ -180,5 +183,6 @@ fn abort(status: ExitStatus, stderr: &Receiver<String>) -> String {
     let first = said.iter().find(|line| line.contains("panicked") || line.contains("internal"));
     let at = first.and_then(|first| said.iter().position(|line| line == first)).unwrap_or(0);
     let why: Vec<&str> = said[at..].iter().take(2).map(|line| line.trim()).collect();
-    format!("loom gave up ({status}): {}", why.join(" "))
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(" ")) };
+    format!("loom gave up ({status}){why}")
 }

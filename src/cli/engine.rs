@@ -32,11 +32,16 @@ pub struct Job<'a> {
     pub witness: bool,
 }
 
-/// How many threads `program` has.
-pub fn threads(program: &Migration) -> usize {
+/// A world in which nothing has happened yet: it has the names.
+fn world(program: &Migration) -> World {
     let mut world = World::new(Timing::Any);
     program.setup(&mut world);
-    world.threads.len()
+    world
+}
+
+/// How many threads `program` has.
+fn threads(program: &Migration) -> usize {
+    world(program).threads.len()
 }
 
 /// Whether loom can hold the job; if not, why and what it can hold.
@@ -94,6 +99,7 @@ fn finding(job: &Job, program: &Arc<Migration>, found: &Found) -> Finding {
     limits.interrupted = job.limits.interrupted.clone();
     let schedule = match (job.witness, found.schedule.is_empty()) {
         (true, false) => Some(explore::witness(program, found, &limits)),
+        (true, true) if found.violation.message.starts_with(explore::HANG) => None,
         (true, true) => explore::shortest(program, &found.violation, &limits),
         (false, false) => Some(found.schedule.clone()),
         (false, true) => None,
@@ -103,7 +109,7 @@ fn finding(job: &Job, program: &Arc<Migration>, found: &Found) -> Finding {
             let (recording, seen) = Recording::of(program, &schedule, &found.violation);
             Finding::recorded(&seen.unwrap_or_else(|| found.violation.clone()), recording)
         }
-        None => Finding::bare(&found.violation),
+        None => Finding::bare(&world(program), &found.violation),
     }
 }
 

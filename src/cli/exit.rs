@@ -86,3 +86,33 @@ pub fn guard(verb: impl FnOnce() -> Result<Exit, Failure>) -> Exit {
         Err(_) => Exit::OurBug,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_our_bug_and_a_failure_an_invocation() {
+        let hook = std::panic::take_hook();
+        assert_eq!(guard(|| panic!("planted")), Exit::OurBug);
+        assert_eq!(guard(|| Err(Failure::new("planted", "none"))), Exit::Invocation);
+        std::panic::set_hook(hook);
+    }
+
+    #[test]
+    fn the_table_has_every_code() {
+        for exit in [
+            Exit::Clean,
+            Exit::Findings,
+            Exit::Invocation,
+            Exit::Inconclusive,
+            Exit::Nothing,
+            Exit::PatchDoesNotApply,
+            Exit::OurBug,
+            Exit::Interrupted,
+        ] {
+            let row = format!("\n  {:<3}  ", exit as u8);
+            assert!(TABLE.contains(&row), "{exit:?}");
+        }
+    }
+}

@@ -140,6 +140,7 @@ impl<P: Program> Search<'_, P> {
 
     fn watch_budget(&mut self) {
         let runs = self.result.executions + self.result.blocked;
+        self.limits.note(runs, self.result.found.len());
         if self.limits.reached(self.result.steps) {
             self.result.cut = Some("the budget ran out".into());
         } else if self.limits.executions.is_some_and(|most| runs >= most) {

@@ -15,6 +15,6 @@ pub use dpor::dpor;
 pub use exhaustive::{exhaustive, unreduced};
 pub use reach::violations;
 pub use result::{Exploration, Found, Limits};
-pub use sampled::{harvest, sample, stress};
+pub use sampled::{HANG, harvest, sample, stress};
 pub use schedule::{Divergence, Reason, Replay, Step, name_schedule, replay, thread_name};
 pub use witness::{is_minimal, shorten, shortest, switches, witness};

@@ -48,13 +48,17 @@ pub fn sample<P: Program>(
     result
 }
 
+/// How the message begins of a run that a watchdog ended. What it shows is not
+/// proven to be for ever: no schedule can be looked for.
+pub const HANG: &str = "hang: ";
+
 /// A run of real threads that hung, as a violation.
 fn hang(world: &World, waits: Vec<Wait>, limit: Duration) -> Violation {
     let names: Vec<String> = waits
         .iter()
         .map(|w| format!("{} waits for {}", world.name(w.thread), world.name_of(w.object)))
         .collect();
-    let message = format!("hang: no end after {} s: {}", limit.as_secs(), names.join("; "));
+    let message = format!("{HANG}no end after {} s: {}", limit.as_secs(), names.join("; "));
     Violation { rule: Rule::WaitForever, message, thread: None, site: None, cycle: waits }
 }
 

@@ -3,7 +3,7 @@
 
 use super::recording::Recording;
 use crate::lock::Rule;
-use crate::runtime::Violation;
+use crate::runtime::{Violation, World};
 use serde::{Deserialize, Serialize};
 
 /// A step of a schedule.
@@ -42,17 +42,10 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A violation of which no schedule is known.
-    pub fn bare(violation: &Violation) -> Finding {
-        Finding {
-            rule: violation.rule,
-            message: violation.message.clone(),
-            threads: Vec::new(),
-            cycle: Vec::new(),
-            switches: 0,
-            schedule: Vec::new(),
-            recording: None,
-        }
+    /// A violation of which no schedule is known; `world` has the names.
+    pub fn bare(world: &World, violation: &Violation) -> Finding {
+        let recording = Recording::read(world, violation, Vec::new());
+        Finding { recording: None, ..Finding::recorded(violation, recording) }
     }
 
     /// A violation as `recording` shows it.
@@ -73,12 +66,13 @@ impl Finding {
             site: line.site.to_string(),
         });
         Finding {
+            rule: violation.rule,
+            message: violation.message.clone(),
             cycle: cycle.collect(),
             threads: threads.map(name).collect(),
             switches: recording.switches(),
             schedule: schedule.collect(),
             recording: Some(recording.clone()),
-            ..Finding::bare(violation)
         }
     }
 }

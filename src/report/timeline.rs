@@ -125,10 +125,13 @@ impl Chart<'_> {
             })
             .collect();
         let text = format!("{} more: {}", lines.len(), kinds.join(", "));
-        let site = lines[lines.len() - 1].site;
-        self.named = Some((lines[0].thread, site.function));
-        self.put(lines[0].thread, "", ':', &text, site);
-        self.named = None;
+        let (thread, site) = (lines[0].thread, lines[0].site);
+        let named = self.named;
+        // No function is named for a folded row; one that all are in stays named.
+        self.named = Some((thread, site.function));
+        self.put(thread, "", ':', &text, site);
+        let same = lines.iter().all(|line| named == Some((thread, line.site.function)));
+        self.named = named.filter(|_| same);
     }
 
     /// Keeps up who holds a big lock.
@@ -164,7 +167,8 @@ impl Chart<'_> {
             function = "";
         }
         let column = self.columns.offset(thread);
-        let parts = wrap(text, WIDTH - column - 2);
+        let text = text.replace(|letter: char| !letter.is_ascii_graphic() && letter != ' ', "?");
+        let parts = wrap(&text, WIDTH - column - 2);
         for (nth, part) in parts.iter().enumerate() {
             let mut row = self.columns.lifelines(&self.holds);
             if nth == 0 {

@@ -51,7 +51,14 @@ impl<T: Hash + Send + 'static> Cell<T> {
         let index = world.cells.len() as u16;
         let content = Arc::new(Content { protection, index, data: Mutex::new(data) });
         world.cells.push(content.clone());
+        world.cell_owners.push(None);
         Cell(content)
+    }
+
+    /// Declares the cell to be in the memory of `process`, alone.
+    pub fn owned_by(self, world: &mut World, process: u8) -> Cell<T> {
+        world.cell_owners[self.index() as usize] = Some(process);
+        self
     }
 
     /// How it is protected.

@@ -101,11 +101,43 @@ impl World {
                         | none_unless(wakes && (apart || self.spurious > 0), object.users)
                 }
                 State::Process if self.mutant != Mutant::Exits => {
-                    object.users & self.process_of(thread)
+                    none_unless(self.reaches_out(thread), object.users & self.process_of(thread))
                 }
                 _ => Threads::NONE,
             }
         })
+    }
+
+    /// Whether the next step of `thread` may be felt outside of its process: if not,
+    /// it does not matter whether the process ends before or after it.
+    fn reaches_out(&self, thread: ThreadId) -> bool {
+        let inside = self.process_of(thread);
+        let outside = |threads: Threads| !(threads & self.everybody() & !inside).is_empty();
+        let pending = self.pending(thread).is_some_and(|call| {
+            self.link(call.object).iter().any(|id| {
+                let object = &self.objects[id.0 as usize];
+                outside(object.users | object.wakers | object.writers)
+            })
+        });
+        pending || self.outward.get_or_init(|| self.find_outward()).has(thread)
+    }
+
+    /// The threads whose enabling acts, or whose data, others outside may see.
+    fn find_outward(&self) -> Threads {
+        if self.cell_owners.contains(&None) {
+            return self.everybody();
+        }
+        let acts = |state: &State| !matches!(state, State::Channel { .. } | State::Variable { .. });
+        self.everybody()
+            .iter()
+            .filter(|thread| {
+                let inside = self.process_of(*thread);
+                self.objects.iter().filter(|o| acts(&o.state)).any(|object| {
+                    let wakes = object.wakers.has(*thread);
+                    wakes && !(object.users & self.everybody() & !inside).is_empty()
+                })
+            })
+            .collect()
     }
 
     /// Who could end the present wait of `thread`, by the declared contracts.

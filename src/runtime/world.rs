@@ -8,6 +8,7 @@ use super::fingerprint::{Bytes, fingerprint};
 use super::mutant::Mutant;
 use super::object::{Act, Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
 use crate::lock::{Rule, Site};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -103,6 +104,8 @@ pub struct World {
     pub threads: Vec<Thread>,
     pub objects: Vec<Object>,
     pub cells: Vec<Arc<dyn Observable>>,
+    /// Which process each cell belongs to, where it is one's alone.
+    pub cell_owners: Vec<Option<u8>>,
     pub timing: Timing,
     /// Environment steps taken (under [`Timing::Idle`]).
     pub ticks: u32,
@@ -133,6 +136,10 @@ pub struct World {
     /// Objects that reductions look at in every state: conditions, channels,
     /// processes, polled events.
     pub(super) contested: Vec<ObjectId>,
+    /// Threads with an effect outside of their process, once somebody asked.
+    pub(super) outward: OnceCell<Threads>,
+    /// Processes that have exited, one bit each: their memory is gone.
+    dead: u8,
     scratch: Bytes,
 }
 
@@ -143,6 +150,7 @@ impl World {
             threads: Vec::new(),
             objects: Vec::new(),
             cells: Vec::new(),
+            cell_owners: Vec::new(),
             timing,
             ticks: 0,
             stall_bound: u32::MAX,
@@ -159,6 +167,8 @@ impl World {
             big: Vec::new(),
             orders: Vec::new(),
             contested: Vec::new(),
+            outward: OnceCell::new(),
+            dead: 0,
             scratch: Bytes::default(),
         }
     }
@@ -269,6 +279,10 @@ impl World {
     /// # Panics
     /// If that breaks the object's declared contract: our own mistake.
     pub fn announce(&mut self, thread: ThreadId, call: Call) {
+        if self.is_over(thread) {
+            // It has just left with its process.
+            return;
+        }
         let object = &self.objects[call.object.0 as usize];
         let allowed = match call.op {
             Op::Send(_) | Op::Drain => object.wakers,
@@ -605,6 +619,7 @@ impl World {
 
     fn kill(&mut self, by: ThreadId) {
         let process = self.threads[by.0 as usize].process;
+        self.dead |= 1 << process;
         for thread in &mut self.threads {
             let over = matches!(thread.phase, Phase::Finished | Phase::Killed);
             if thread.process == process && !over {
@@ -689,6 +704,18 @@ impl World {
         self.threads[thread.0 as usize].history = locals;
     }
 
+    fn has_exited(&self, process: u8) -> bool {
+        self.dead & 1 << process != 0
+    }
+
+    /// Whether only processes that have exited could still see `object`.
+    fn is_gone(&self, object: &Object) -> bool {
+        self.dead != 0 && {
+            let touchers = (object.users | object.wakers | object.writers) & self.everybody();
+            touchers.iter().all(|t| self.has_exited(self.threads[t.0 as usize].process))
+        }
+    }
+
     /// The fingerprint of the whole state. Where the others stood at an abort
     /// is nobody's business: all such ends are one.
     pub fn state(&mut self) -> u128 {
@@ -699,25 +726,32 @@ impl World {
         let mutant = self.mutant;
         let mut bytes = std::mem::take(&mut self.scratch);
         bytes.clear();
-        for object in &self.objects {
+        for object in self.objects.iter().filter(|object| !self.is_gone(object)) {
             if mutant == Mutant::Queues && matches!(object.state, State::Channel { .. }) {
                 continue;
             }
             bytes.feed(&object.state);
         }
-        self.cells.iter().for_each(|cell| cell.feed(&mut bytes));
+        for (cell, owner) in self.cells.iter().zip(&self.cell_owners) {
+            if !owner.is_some_and(|process| self.has_exited(process)) {
+                cell.feed(&mut bytes);
+            }
+        }
         for thread in &self.threads {
+            if self.has_exited(thread.process) {
+                continue;
+            }
             let phase = match thread.phase {
                 Phase::Running => 0u8,
                 Phase::Waiting(_) => 1,
-                Phase::Finished => 2,
-                Phase::Killed => 3,
+                Phase::Finished | Phase::Killed => 2,
             };
-            let forgotten = phase == 3 || mutant == Mutant::Histories;
+            let forgotten = phase == 2 || mutant == Mutant::Histories;
             let history = if forgotten { 0 } else { thread.history };
             let stalled = if mutant == Mutant::Stalls { 0 } else { thread.stalled };
             bytes.feed(&(phase, history, stalled));
         }
+        bytes.feed(&self.dead);
         bytes.feed(&(self.spurious, self.breaks, self.breaks_over));
         let state = bytes.fingerprint();
         self.scratch = bytes;

@@ -12,6 +12,7 @@ use crate::runtime::{
     Threads, World,
 };
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// How many connections there can be: the first and one after the break.
 pub const LINKS: usize = 2;
@@ -89,9 +90,9 @@ pub struct Outgoing {
 
 /// Everything the thread bodies share.
 pub struct Cast {
-    pub plan: Plan,
-    pub scenario: Scenario,
-    pub guest: Guest,
+    pub plan: Arc<Plan>,
+    pub scenario: Arc<Scenario>,
+    pub guest: Arc<Guest>,
     pub threads: Threaded,
 
     pub bql: ObjectId,
@@ -165,7 +166,14 @@ impl Props<'_> {
 
     fn event(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
         let state = State::Event { set: false };
-        self.0.add(Object { users, wakers, polled: true, ..Object::new(name.into(), state) })
+        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
+    }
+
+    /// An event that is looked at without waiting, too.
+    fn polled(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
+        let state = State::Event { set: false };
+        let polled = true;
+        self.0.add(Object { users, wakers, polled, ..Object::new(name.into(), state) })
     }
 
     /// A condition that is waited for and signalled under `guard`, always.
@@ -251,10 +259,10 @@ impl Cast {
     /// Declares everything in `world`.
     pub fn new(
         world: &mut World,
-        plan: &Plan,
-        scenario: &Scenario,
+        plan: &Arc<Plan>,
+        scenario: &Arc<Scenario>,
         size: &Size,
-        guest: &Guest,
+        guest: &Arc<Guest>,
     ) -> Cast {
         world.timing = scenario.environment.into();
         world.stall_bound = scenario.stall_bound;
@@ -327,7 +335,7 @@ impl Cast {
         let postcopy_pause_sem_fault = p.semaphore("postcopy_pause_sem_fault", fault, listen);
         let userfault_fd = p.channel("userfault_fd", fault, vcpus | listen | tears_down);
         let pages = (0..guest.before.len() as u32)
-            .map(|n| p.event(Name::nth("page", n), vcpus | listen, main | listen))
+            .map(|n| p.polled(Name::nth("page", n), vcpus | listen, main | listen))
             .collect::<Vec<_>>();
         let halt_cond = (0..size.vcpus)
             .map(|n| {
@@ -362,14 +370,16 @@ impl Cast {
         let postcopy_pause_sem = p.semaphore("postcopy_pause_sem", migration, src_main);
         let postcopy_pause_rp_sem = p.semaphore("postcopy_pause_rp_sem", rp, migration);
         let rp_sem = p.semaphore("rp_sem", migration, rp);
-        let postcopy_package_loaded_event = p.event("postcopy_package_loaded_event", migration, rp);
+        let postcopy_package_loaded_event =
+            p.polled("postcopy_package_loaded_event", migration, rp);
         let dst_paused = p.semaphore("MIGRATION event (destination)", monitor, listen);
         let src_paused = p.semaphore("MIGRATION event (source)", monitor, migration);
         let src_main_queue = p.channel("main_loop (source)", src_main, monitor | migration);
         let break_point = p.semaphore("break point", breaks, listen);
 
-        let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default());
-        let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default());
+        let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default()).owned_by(world, 0);
+        let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default())
+            .owned_by(world, 0);
         let pages_count = guest.before.len();
         let incoming = Incoming {
             received: vec![false; pages_count],
@@ -379,11 +389,12 @@ impl Cast {
             destroyed: false,
             cleaned: false,
         };
-        let incoming = Cell::new(world, Protection::HandOver, incoming);
+        let incoming = Cell::new(world, Protection::HandOver, incoming).owned_by(world, 0);
         let memory = (0..pages_count)
-            .map(|_| Cell::new(world, Protection::HandOver, Page::default()))
+            .map(|_| Cell::new(world, Protection::HandOver, Page::default()).owned_by(world, 0))
             .collect();
-        let vfio = Cell::new(world, Protection::Lock(load_bufs_mutex), VfioLoad::default());
+        let vfio = Cell::new(world, Protection::Lock(load_bufs_mutex), VfioLoad::default())
+            .owned_by(world, 0);
         let outgoing = Outgoing {
             to_dst_file: 0,
             dirty: vec![true; pages_count],
@@ -391,9 +402,10 @@ impl Cast {
             bitmap_sent: false,
             rp_thread_created: true,
         };
-        let outgoing = Cell::new(world, Protection::HandOver, outgoing);
+        let outgoing = Cell::new(world, Protection::HandOver, outgoing).owned_by(world, 1);
         let src_page_requests =
-            Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new());
+            Cell::new(world, Protection::Lock(src_page_req_mutex), VecDeque::new())
+                .owned_by(world, 1);
 
         let cast = Cast {
             plan: plan.clone(),

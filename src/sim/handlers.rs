@@ -16,6 +16,8 @@ pub enum Owner {
 }
 
 /// The load-side hooks of `SaveVMHandlers` (include/migration/register.h).
+// QEMU's names.
+#[allow(clippy::enum_variant_names)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hook {
     LoadSetup,

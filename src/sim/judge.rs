@@ -69,8 +69,8 @@ impl Cast {
             world.facts.insert("source_guest_needs_cont", 1);
             return None;
         }
-        let here = if gone { "has exited" } else { "stays" };
-        Some(format!("the guest is lost: {there}, the destination {here} {destination}"))
+        let here = if gone { "has exited".into() } else { format!("stays {destination}") };
+        Some(format!("the guest is lost: {there}, the destination {here}"))
     }
 
     /// Page by page: what the guest wrote, here and there; placed once, if at all.

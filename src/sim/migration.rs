@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 /// One migration: a plan in a scenario, at a size.
 pub struct Migration {
-    plan: Plan,
-    scenario: Scenario,
+    plan: Arc<Plan>,
+    scenario: Arc<Scenario>,
     size: Size,
-    guest: Guest,
+    guest: Arc<Guest>,
 }
 
 impl Migration {
@@ -43,7 +43,12 @@ impl Migration {
         if let Some(message) = scenario.too_small(&size) {
             return Err(DataError { file: scenario.name.clone(), place: None, message });
         }
-        Ok(Migration { plan, scenario, size, guest })
+        Ok(Migration {
+            plan: Arc::new(plan),
+            scenario: Arc::new(scenario),
+            size,
+            guest: Arc::new(guest),
+        })
     }
 
     /// How many threads take part.

@@ -226,7 +226,9 @@ impl Program for Script {
         let seen = self
             .actors
             .iter()
-            .map(|_| Cell::new(world, Protection::HandOver, Vec::new()))
+            .map(|actor| {
+                Cell::new(world, Protection::HandOver, Vec::new()).owned_by(world, actor.process)
+            })
             .collect();
         Shared {
             mutexes,
