@@ -2,6 +2,7 @@
 //! dpor engine builds its happens-before from it.
 //! Must not know: how an engine orders steps.
 
+use super::mutant::Mutant;
 use super::object::{Act, ObjectId, Op, State, ThreadId};
 use super::world::{Call, World};
 
@@ -125,10 +126,12 @@ impl World {
             }
             (Op::Send(_), State::Channel { queue, broken, .. }) => {
                 let (number, broken) = (taken + queue.len() as u32 + 1, *broken);
-                self.touch(Place::Line(call.object), Access::Read);
+                if self.mutant != Mutant::Line {
+                    self.touch(Place::Line(call.object), Access::Read);
+                }
                 if !broken {
                     self.touch(place, Access::Give(number));
-                    if capacity != usize::MAX {
+                    if capacity != usize::MAX && self.mutant != Mutant::Fill {
                         self.touch(Place::Fill(call.object), Access::Write);
                     }
                 }

@@ -67,6 +67,7 @@ impl World {
             Op::Recv => object.users,
             // What is broken stays so.
             Op::Break if self.breaks_over || self.is_broken(call.object) => Threads::NONE,
+            Op::Drain if self.mutant == Mutant::RivalsOfDrain => self.breakers(call.object),
             Op::Drain if self.is_broken(call.object) => Threads::NONE,
             Op::Send(_) if self.is_broken(call.object) => self.rival_breakers(call.object),
             Op::Send(_) | Op::Drain => object.wakers | self.rival_breakers(call.object),
