@@ -104,7 +104,9 @@ fn result(job: &Job, migrated: Migrated, wall: Duration) -> Run {
         scenario: job.scenario.name.clone(),
         seed: job.seed,
         wall_ms: wall.as_millis() as u64,
-        equal: migrated.differs_at.is_none() && migrated.hang.is_empty(),
+        equal: migrated.differs_at.is_none()
+            && migrated.hang.is_empty()
+            && migrated.violations.is_empty(),
         pages: migrated.pages,
         faults: migrated.faults,
         recoveries: migrated.recoveries,

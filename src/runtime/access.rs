@@ -160,8 +160,10 @@ impl World {
         if matches!(op, Op::Break) {
             self.touch(Place::Breaks, Access::Write);
         }
+        let nothing_new = matches!(op, Op::Shutdown) && self.is_broken(first);
+        let access = if nothing_new { Access::Read } else { Access::Write };
         for id in self.link(first) {
-            self.touch(Place::Line(id), Access::Write);
+            self.touch(Place::Line(id), access);
         }
     }
 

@@ -283,10 +283,18 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         });
     }
 
-    /// A body's first operation: waits until the thread is created.
+    /// A body's first operation: waits until the thread is created. Threads that
+    /// are there from the beginning just go on.
     fn started(&self) -> impl Future<Output = ()> + Send {
         async move {
-            let handle = self.world(|world| world.handle(self.me()));
+            let (handle, born) = self.world(|world| {
+                let handle = world.handle(self.me());
+                let state = &world.object(handle).state;
+                (handle, matches!(state, State::Thread { created: true, .. }))
+            });
+            if born {
+                return;
+            }
             self.op(Op::Start, handle, at("qemu_thread_create", "start_routine")).await;
         }
     }

@@ -55,10 +55,10 @@ impl<B: Backend> Inner<B> {
     /// Wakes whoever can move now. If nobody can or ever will, ends the world.
     fn wake(&self, world: &mut World) {
         let movable = world.movable();
-        if movable.is_empty() && !world.is_busy() {
-            world.ended = true;
+        if world.ended || movable.is_empty() && !world.is_busy() {
+            world.halted = true;
         }
-        let woken = if world.ended { Threads::ALL } else { movable };
+        let woken = if world.halted { Threads::ALL } else { movable };
         for (index, condvar) in self.wakeups.iter().enumerate() {
             if woken.has(ThreadId(index as u8)) {
                 B::notify(condvar);
@@ -81,7 +81,7 @@ impl<B: Backend> Future for Blocking<'_, B> {
         let (me, inner) = (self.cx.me, &self.cx.inner);
         B::pause();
         let mut world = B::lock(&inner.world);
-        if world.ended || world.is_over(me) {
+        if world.halted || world.is_over(me) {
             return Poll::Pending;
         }
         world.announce(me, call);
@@ -94,7 +94,7 @@ impl<B: Backend> Future for Blocking<'_, B> {
                 return Poll::Ready(outcome.expect("just performed"));
             }
             inner.wake(&mut world);
-            if world.ended || world.is_over(me) {
+            if world.halted || world.is_over(me) {
                 return Poll::Pending;
             }
             world = B::wait(&inner.wakeups[me.0 as usize], world);
@@ -168,7 +168,7 @@ impl<B: Backend, P: Program> Run<B, P> {
     /// Stops all threads at their next operation.
     pub fn stop(&self) {
         let mut world = B::lock(&self.inner.world);
-        world.ended = true;
+        world.halted = true;
         self.inner.wake(&mut world);
     }
 

@@ -214,7 +214,8 @@ pub enum Op {
     /// arrives, unless it is paced; what is sent later does not, whether the
     /// writer notices (alternative 1 of `Send`) or not.
     Break,
-    /// Shuts the channel and those linked with it; what is in flight arrives.
+    /// Shuts the channel and those linked with it; what is in flight arrives. One
+    /// that is broken already stays as it is.
     Shutdown,
     /// The process ends: its other threads never run again.
     Exit,

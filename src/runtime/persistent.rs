@@ -69,10 +69,12 @@ impl World {
             Op::Break if self.breaks_over || self.is_broken(call.object) => Threads::NONE,
             Op::Drain if self.mutant == Mutant::RivalsOfDrain => self.breakers(call.object),
             Op::Drain if self.is_broken(call.object) => Threads::NONE,
-            Op::Send(_) if self.is_broken(call.object) => self.rival_breakers(call.object),
+            Op::Send(_) if self.is_broken(call.object) => Threads::NONE,
             Op::Send(_) | Op::Drain => object.wakers | self.rival_breakers(call.object),
             Op::Load => object.writers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
+            // It changes nothing any more.
+            Op::Shutdown if self.is_broken(call.object) => Threads::NONE,
             Op::Break | Op::Shutdown => {
                 let link = self.link(call.object);
                 let all = link.iter().map(|id| &self.objects[id.0 as usize]);

@@ -122,8 +122,10 @@ pub struct World {
     pub violations: Vec<Violation>,
     /// Numbers worth knowing of an execution; explorers keep the range.
     pub facts: BTreeMap<&'static str, u64>,
-    /// No further step: a process aborted, or a runtime gave up.
+    /// No further step: a process aborted.
     pub ended: bool,
+    /// The runtime has stopped its threads: nobody can move, or it gave up.
+    pub halted: bool,
     /// The log, where one is wanted.
     pub log: Option<Vec<Event>>,
     /// What the present step touches, where somebody wants to know (dpor).
@@ -161,6 +163,7 @@ impl World {
             violations: Vec::new(),
             facts: BTreeMap::new(),
             ended: false,
+            halted: false,
             log: None,
             touches: None,
             mutant: Mutant::None,
@@ -609,9 +612,8 @@ impl World {
 
     fn shut(&mut self, first: ObjectId) -> Outcome {
         for id in self.link(first) {
-            if let State::Channel { broken, silent, .. } = &mut self.objects[id.0 as usize].state {
+            if let State::Channel { broken, .. } = &mut self.objects[id.0 as usize].state {
                 *broken = true;
-                *silent = false;
             }
         }
         Outcome::Done

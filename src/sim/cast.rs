@@ -60,6 +60,8 @@ pub struct Incoming {
     pub have_listen_thread: bool,
     /// `migration_incoming_state_destroy` has run.
     pub destroyed: bool,
+    /// The network has been told to break.
+    pub break_due: bool,
     /// `load_cleanup` hooks have run.
     pub cleaned: bool,
 }
@@ -341,7 +343,10 @@ impl Cast {
         let halt_cond = (0..size.vcpus)
             .map(|n| {
                 let vcpu = t.of(&[t.vcpus[n as usize]]);
-                p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main, bql)
+                let halt_cond = p.condition(Name::nth("halt_cond", u32::from(n)), vcpu, main, bql);
+                p.0.object(halt_cond).state =
+                    State::Condition { waiting: vcpu, signalled: Threads::NONE };
+                halt_cond
             })
             .collect();
         let qemu_work_cond = p.condition("qemu_work_cond", main, vcpus, bql);
@@ -386,6 +391,7 @@ impl Cast {
             from_src_file: 0,
             have_listen_thread: false,
             destroyed: false,
+            break_due: false,
             cleaned: false,
         };
         let incoming = Cell::new(world, Protection::HandOver, incoming).owned_by(world, 0);

@@ -11,6 +11,8 @@ impl Cast {
     /// Judges the end of an execution: the guest in one place and whole, every
     /// thread ended and joined.
     pub fn judge(&self, world: &mut World) {
+        let recoveries = self.incoming.peek(|mis| mis.from_src_file as u64);
+        world.facts.insert("recoveries", recoveries);
         if world.ended || world.deadlock().is_some() {
             // Told already: a process aborted, or hangs.
             return;
@@ -78,7 +80,12 @@ impl Cast {
         for (n, memory) in self.memory.iter().enumerate() {
             let page = memory.peek(|page| page.clone());
             let site = at("migration", "guest memory at the end");
-            if page.content.as_ref() != Some(&self.guest.finally(n)) {
+            let expected = self.guest.finally(n);
+            if page.content.as_ref() != Some(&expected) {
+                let found = page.content.as_deref().unwrap_or_default();
+                let same = found.iter().zip(expected.iter()).take_while(|(a, b)| a == b).count();
+                let offset = (0..n).map(|n| self.guest.after[n].len()).sum::<usize>() + same;
+                world.facts.entry("first_difference").or_insert(offset as u64);
                 let message = format!("page {n} is not what the guest wrote");
                 self.say(world, Rule::GuestLost, site, message);
             }

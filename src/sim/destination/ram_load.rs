@@ -7,7 +7,9 @@ use crate::lock::{Rule, at};
 use crate::runtime::{Act, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::ram::Content;
+use crate::sim::status::PostcopyState;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Cast {
     /// `ram_load_precopy()`: userfaultfd is not in use yet.
@@ -69,21 +71,22 @@ impl Cast {
         }
         cx.act(Act::Set, self.pages[page as usize], at(function, "UFFDIO_COPY"));
         cx.lock(self.page_request_mutex, at("qemu_ufd_copy_ioctl", "page_request_mutex")).await;
-        let placed = cx.with(&self.received, |received| {
-            received[page as usize] = true;
-            received.iter().filter(|received| **received).count()
-        });
+        cx.with(&self.received, |received| received[page as usize] = true);
         cx.with(&self.requests, |requests| requests.requested.remove(&page));
         cx.unlock(self.page_request_mutex, at("qemu_ufd_copy_ioctl", "page_request_mutex"));
-        self.reach_break_point(cx, placed as u32);
+        self.reach_break_point(cx).await;
         Ok(())
     }
 
-    /// Real sizes break the network after a number of pages.
-    fn reach_break_point<R: Runtime>(&self, cx: &R, placed: u32) {
-        let clean =
-            (0..self.guest.before.len()).filter(|n| !self.guest.is_dirty(*n)).count() as u32;
-        if self.guest.break_after.is_some_and(|after| placed == clean + after) {
+    /// Where the network is to break after a number of pages: once the guest
+    /// runs, it may.
+    async fn reach_break_point<R: Runtime>(&self, cx: &R) {
+        let placed = self.guest.placed.fetch_add(1, Ordering::Relaxed) + 1;
+        let Some(after) = self.guest.break_after else { return };
+        let due = placed >= u64::from(after) && !cx.with(&self.incoming, |mis| mis.break_due);
+        let state = at("network", "postcopy_state_get");
+        if due && self.postcopy_state_get(cx, state).await == PostcopyState::Running {
+            cx.with(&self.incoming, |mis| mis.break_due = true);
             cx.act(Act::Post, self.break_point, at("network", "break point"));
         }
     }

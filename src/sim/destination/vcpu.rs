@@ -12,7 +12,10 @@ use std::sync::Arc;
 /// `kvm_vcpu_thread_fn()`: `index` is `cpu->cpu_index`.
 pub async fn vcpu_thread<R: Runtime>(cx: R, c: Arc<Cast>, index: usize) {
     cx.started().await;
-    cx.lock(c.bql, at("kvm_vcpu_thread_fn", "bql_lock")).await;
+    // With -incoming it has been asleep here since long before the migration.
+    let site = at("qemu_wait_io_event", "halt_cond");
+    cx.op(Op::CondBlock, c.halt_cond[index], site).await;
+    cx.lock(c.bql, site).await;
     qemu_wait_io_event(&cx, &c, index).await;
     cx.unlock(c.bql, at("kvm_cpu_exec", "bql_unlock"));
     let touched = c.guest.touched[index].clone();
@@ -58,6 +61,9 @@ async fn qemu_wait_io_event<R: Runtime>(cx: &R, c: &Cast, index: usize) {
 async fn fault_in<R: Runtime>(cx: &R, c: &Cast, page: u32, site: Site) {
     let object = c.pages[page as usize];
     if cx.value(Op::EventIsSet, object, site).await == 0 {
+        if c.guest.break_after.is_some() {
+            cx.world(|world| *world.facts.entry("page_faults").or_default() += 1);
+        }
         let fault = at("handle_userfault", "userfault_fd");
         cx.send(c.userfault_fd, FaultEvent::Pagefault(page), fault).await.expect("never shut");
         cx.event_wait(object, at("handle_userfault", "page missing")).await;
