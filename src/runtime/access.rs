@@ -160,7 +160,7 @@ impl World {
         if matches!(op, Op::Break) {
             self.touch(Place::Breaks, Access::Write);
         }
-        let nothing_new = matches!(op, Op::Shutdown) && self.is_broken(first);
+        let nothing_new = matches!(op, Op::Shutdown) && self.is_cut(first);
         let access = if nothing_new { Access::Read } else { Access::Write };
         for id in self.link(first) {
             self.touch(Place::Line(id), access);

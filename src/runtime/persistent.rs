@@ -74,7 +74,7 @@ impl World {
             Op::Load => object.writers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
             // It changes nothing any more.
-            Op::Shutdown if self.is_broken(call.object) => Threads::NONE,
+            Op::Shutdown if self.is_cut(call.object) => Threads::NONE,
             Op::Break | Op::Shutdown => {
                 let link = self.link(call.object);
                 let all = link.iter().map(|id| &self.objects[id.0 as usize]);
