@@ -104,9 +104,7 @@ fn result(job: &Job, migrated: Migrated, wall: Duration) -> Run {
         scenario: job.scenario.name.clone(),
         seed: job.seed,
         wall_ms: wall.as_millis() as u64,
-        equal: migrated.differs_at.is_none()
-            && migrated.hang.is_empty()
-            && migrated.violations.is_empty(),
+        equal: migrated.completed && migrated.differs_at.is_none(),
         pages: migrated.pages,
         faults: migrated.faults,
         recoveries: migrated.recoveries,
@@ -126,7 +124,8 @@ fn text(runs: &[Run]) -> String {
         let end = match (run.differs_at, run.hang.is_empty()) {
             (_, false) => "hangs".into(),
             (Some(offset), _) => format!("differs at byte {offset}"),
-            (None, _) => "equal".into(),
+            (None, _) if run.equal => "equal".into(),
+            (None, _) => "does not complete".into(),
         };
         text += &format!(
             "seed {}: {end}; {} pages, {} faults, {} recoveries, {:.2} s\n",

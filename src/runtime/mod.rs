@@ -159,7 +159,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         }
     }
 
-    /// Sends `message`; an error if the channel is broken.
+    /// Sends `message`, and waits until no more are in flight than the channel's
+    /// capacity; an error if the channel is broken.
     fn send<T: Any + Send + Sync + Hash + std::fmt::Debug>(
         &self,
         channel: Channel<T>,
@@ -167,14 +168,24 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         site: Site,
     ) -> impl Future<Output = Result<(), Broken>> + Send {
         async move {
-            let sent = self.op(Op::Send(Payload::new(message)), channel.id, site).await;
+            self.send_buffered(channel, message, site).await?;
             let bounded = self.world(|w| w.object(channel.id).capacity != usize::MAX);
-            let written = match sent {
-                Outcome::Broken => Outcome::Broken,
-                _ if bounded => self.op(Op::Drain, channel.id, site).await,
-                sent => sent,
-            };
-            match written {
+            if bounded && matches!(self.op(Op::Drain, channel.id, site).await, Outcome::Broken) {
+                return Err(Broken);
+            }
+            Ok(())
+        }
+    }
+
+    /// Sends `message` without waiting; an error if the channel is broken.
+    fn send_buffered<T: Any + Send + Sync + Hash + std::fmt::Debug>(
+        &self,
+        channel: Channel<T>,
+        message: T,
+        site: Site,
+    ) -> impl Future<Output = Result<(), Broken>> + Send {
+        async move {
+            match self.op(Op::Send(Payload::new(message)), channel.id, site).await {
                 Outcome::Broken => Err(Broken),
                 _ => Ok(()),
             }

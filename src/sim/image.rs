@@ -33,6 +33,8 @@ pub struct Migrated {
     pub pages: u64,
     pub faults: u64,
     pub recoveries: u64,
+    /// The migration completed, and the memory was compared.
+    pub completed: bool,
     /// Offset of the first byte that differs at the end.
     pub differs_at: Option<u64>,
     /// For a run that hung, a line a thread: who waits for what.
@@ -82,6 +84,7 @@ pub fn run(job: &Job) -> Result<Migrated, DataError> {
                     pages: placed.load(Ordering::Relaxed),
                     faults: fact("page_faults").unwrap_or_default(),
                     recoveries: fact("recoveries").unwrap_or_default(),
+                    completed: fact("pages_compared").is_some(),
                     differs_at: fact("first_difference"),
                     hang: Vec::new(),
                     violations: violations.into_iter().map(|v| (v.rule, v.message)).collect(),

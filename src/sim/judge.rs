@@ -77,6 +77,7 @@ impl Cast {
 
     /// Page by page: what the guest wrote, here and there; placed once, if at all.
     fn compare_memory(&self, world: &mut World) {
+        world.facts.insert("pages_compared", self.memory.len() as u64);
         for (n, memory) in self.memory.iter().enumerate() {
             let page = memory.peek(|page| page.clone());
             let site = at("migration", "guest memory at the end");

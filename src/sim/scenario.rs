@@ -117,8 +117,9 @@ pub struct Scenario {
     pub hostile_section: bool,
     /// RCU callbacks, run under the BQL, are pending.
     pub rcu_callbacks: bool,
-    /// Messages of the stream that may be in flight when a write returns; 0: a
-    /// write returns when its message has arrived; absent: it never blocks.
+    /// Messages of the postcopy stream that may be in flight when a write
+    /// returns; 0: a write returns when its message has arrived; absent: it never
+    /// blocks. What comes before, the package included, is buffered.
     #[serde(default)]
     pub stream_capacity: Option<usize>,
     /// The same of the return path.

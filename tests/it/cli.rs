@@ -114,7 +114,7 @@ fn bad_files_are_named_with_the_place() {
 #[test]
 fn loom_says_how_many_threads_it_can_hold() {
     let cell = ["explore", "--plan", "qemu-10.0", "--scenario", "postcopy", "--engine", "loom"];
-    refused(&cell, "postcopy in size l has");
+    refused(&cell, "postcopy in size xl has");
     refused(&cell, "holds at most 5");
     refused(&cell, "--size xs");
 }

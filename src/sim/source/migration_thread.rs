@@ -30,7 +30,17 @@ pub async fn migration_thread<R: Runtime>(cx: R, c: Arc<Cast>) {
 }
 
 impl Cast {
-    /// Sends on the present connection.
+    /// Sends on the present connection what the socket buffers.
+    async fn send_head<R: Runtime>(
+        &self,
+        cx: &R,
+        message: Message,
+        site: Site,
+    ) -> Result<(), Broken> {
+        cx.send_buffered(self.streams[0], message, site).await
+    }
+
+    /// Sends on the present connection and waits as long as the write blocks.
     pub async fn send_message<R: Runtime>(
         &self,
         cx: &R,
@@ -49,12 +59,12 @@ impl Cast {
     /// Setup and one pass over RAM; then the guest dirties its pages.
     async fn precopy<R: Runtime>(&self, cx: &R) -> Result<(), Broken> {
         let site = at("qemu_savevm_send_postcopy_advise", "qemu_fflush");
-        self.send_message(cx, Message::Advise, site).await?;
+        self.send_head(cx, Message::Advise, site).await?;
         let site = at("migration_thread", "migrate_set_state");
         self.migrate_set_state(cx, Side::Source, Status::Setup, Status::Active, site).await;
         let pages = self.guest.before.iter().cloned().enumerate();
         let pages = pages.map(|(n, content)| (n as u32, content)).collect();
-        self.send_message(cx, Message::Ram(pages), at("ram_save_iterate", "qemu_fflush")).await?;
+        self.send_head(cx, Message::Ram(pages), at("ram_save_iterate", "qemu_fflush")).await?;
         cx.with(&self.outgoing, |s| {
             for (n, dirty) in s.dirty.iter_mut().enumerate() {
                 *dirty = self.guest.is_dirty(n);
@@ -100,7 +110,7 @@ impl Cast {
             dirty.map(|(n, _)| n as u32).collect::<Vec<_>>()
         });
         let site = at("ram_postcopy_send_discard_bitmap", "qemu_fflush");
-        self.send_message(cx, Message::RamDiscard(dirty), site).await?;
+        self.send_head(cx, Message::RamDiscard(dirty), site).await?;
         let mut package = vec![Packed::Listen];
         let postcopiable = |device: &Device| *device == Device::DirtyBitmap;
         let devices = self.scenario.devices.iter().filter(|device| !postcopiable(device));
@@ -110,7 +120,7 @@ impl Cast {
         }
         package.push(Packed::Run);
         let site = at("qemu_savevm_send_packaged", "qemu_fflush");
-        self.send_message(cx, Message::Packaged(package), site).await
+        self.send_head(cx, Message::Packaged(package), site).await
     }
 
     /// The loop of `migration_thread()` after the switchover.
