@@ -55,13 +55,9 @@ pub struct Requests {
 /// thread at its creation and back at its end.
 #[derive(Hash)]
 pub struct Incoming {
-    /// `receivedmap`.
-    pub received: Vec<bool>,
     /// Index of the connection that `from_src_file` is on.
     pub from_src_file: usize,
     pub have_listen_thread: bool,
-    /// A load thread was started (VFIO).
-    pub load_threads: bool,
     /// `migration_incoming_state_destroy` has run.
     pub destroyed: bool,
     /// The network has been told to break.
@@ -147,6 +143,11 @@ pub struct Cast {
     pub cpus: Cell<Cpus>,
     pub requests: Cell<Requests>,
     pub incoming: Cell<Incoming>,
+    /// `receivedmap`: one thread at a time writes it, once pages are requested under
+    /// `page_request_mutex`; that thread alone may look without.
+    pub received: Cell<Vec<bool>>,
+    /// A load thread was started (VFIO).
+    pub load_threads: Cell<bool>,
     pub memory: Vec<Cell<Page>>,
     pub vfio: Cell<VfioLoad>,
     pub outgoing: Cell<Outgoing>,
@@ -389,15 +390,16 @@ impl Cast {
             .owned_by(world, 0);
         let pages_count = guest.before.len();
         let incoming = Incoming {
-            received: vec![false; pages_count],
             from_src_file: 0,
             have_listen_thread: false,
-            load_threads: false,
             destroyed: false,
             break_due: false,
             cleaned: false,
         };
         let incoming = Cell::new(world, Protection::HandOver, incoming).owned_by(world, 0);
+        let received =
+            Cell::new(world, Protection::HandOver, vec![false; pages_count]).owned_by(world, 0);
+        let load_threads = Cell::new(world, Protection::HandOver, false).owned_by(world, 0);
         let memory = (0..pages_count)
             .map(|_| Cell::new(world, Protection::HandOver, Page::default()).owned_by(world, 0))
             .collect();
@@ -462,6 +464,8 @@ impl Cast {
             cpus,
             requests,
             incoming,
+            received,
+            load_threads,
             memory,
             vfio,
             outgoing,

@@ -45,7 +45,7 @@ impl Cast {
 
     /// `migration_cleanup()`: joins what is left (7.2: not the return path).
     async fn migration_cleanup<R: Runtime>(&self, cx: &R) {
-        let left = cx.with(&self.outgoing, |s| s.rp_thread_created);
+        let left = cx.look(&self.outgoing, |s| s.rp_thread_created);
         if left && self.plan.version != Version::V7_2 {
             self.close_return_path_on_source(cx, true).await;
         }

@@ -4,6 +4,7 @@ mod agree;
 mod cli;
 mod dpor;
 mod engine;
+mod engines_agree;
 mod image;
 mod mutants;
 mod random;
