@@ -305,7 +305,7 @@ impl<P: Program> Search<'_, P> {
 /// numbers of tokens and messages have changed.
 fn outdated<'a>(elsewhere: impl Iterator<Item = &'a Touch>, touches: &[Touch]) -> Vec<Touch> {
     let renumber = |touch: &Touch| match touch.access {
-        Access::Give(_) | Access::Take(_) => {
+        Access::Give(_) | Access::Take(_) | Access::Await(_) => {
             let anew = touches.iter().any(|now| now.place == touch.place);
             (!anew).then_some(Touch { access: Access::Write, ..*touch })
         }

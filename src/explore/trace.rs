@@ -168,9 +168,8 @@ impl Trace {
     pub fn unordered_cell(&self) -> Option<u16> {
         let (last, earlier) = self.steps.split_last()?;
         last.touches.iter().filter(|touch| is_cell(touch)).find_map(|touch| {
-            let raced = earlier
-                .iter()
-                .any(|step| step.touches.contains(touch) && !step.is_before(&last.clock));
+            let conflicts = |step: &Step| step.touches.iter().any(|t| t.conflicts(touch));
+            let raced = earlier.iter().any(|step| !step.is_before(&last.clock) && conflicts(step));
             match touch.place {
                 Place::Cell(cell) if raced => Some(cell),
                 _ => None,

@@ -2,6 +2,7 @@
 //! dpor engine builds its happens-before from it.
 //! Must not know: how an engine orders steps.
 
+use super::mutant::Mutant;
 use super::object::{Act, ObjectId, Op, State, ThreadId};
 use super::world::{Call, World};
 
@@ -17,6 +18,8 @@ pub enum Place {
     Line(ObjectId),
     /// What has been taken out of a channel that can be full.
     Room(ObjectId),
+    /// What has been put into it: each message can make others wait longer.
+    Fill(ObjectId),
     /// A cell that is handed over: not an order of its own, but to be checked.
     Cell(u16),
     /// The wake-ups without a signal that are left.
@@ -39,6 +42,8 @@ pub enum Access {
     Give(u32),
     /// Takes the n-th, or finds that it is not there yet.
     Take(u32),
+    /// Waits until the n-th is there.
+    Await(u32),
 }
 
 /// One touch of a step.
@@ -56,6 +61,9 @@ impl Touch {
                 (Access::Read, Access::Read) => false,
                 (Access::Give(given), Access::Take(taken))
                 | (Access::Take(taken), Access::Give(given)) => given == taken,
+                (Access::Give(given), Access::Await(last))
+                | (Access::Await(last), Access::Give(given)) => given <= last,
+                (Access::Await(_), Access::Await(_)) => false,
                 _ => true,
             }
     }
@@ -118,17 +126,29 @@ impl World {
             }
             (Op::Send(_), State::Channel { queue, broken, .. }) => {
                 let (number, broken) = (taken + queue.len() as u32 + 1, *broken);
-                self.touch(Place::Line(call.object), Access::Read);
+                if self.mutant != Mutant::Line {
+                    self.touch(Place::Line(call.object), Access::Read);
+                }
                 if !broken {
                     self.touch(place, Access::Give(number));
+                    if capacity != usize::MAX && self.mutant != Mutant::Fill {
+                        self.touch(Place::Fill(call.object), Access::Write);
+                    }
                 }
             }
             (Op::Drain, State::Channel { queue, .. }) => {
                 let sent = taken as usize + queue.len();
+                // It goes on by what comes first, a break or a taker: it reads both.
                 self.touch(Place::Line(call.object), Access::Read);
+                self.touch(Place::Fill(call.object), Access::Read);
                 if let Some(awaited) = sent.checked_sub(capacity) {
-                    self.touch(Place::Room(call.object), Access::Take(awaited as u32));
+                    self.touch(Place::Room(call.object), Access::Await(awaited as u32));
                 }
+            }
+            (Op::Break, State::Channel { broken, .. }) if *broken || self.breaks_over => {
+                // Nothing left to do, because of what others did: it reads that.
+                self.touch(Place::Breaks, Access::Read);
+                self.touch(Place::Line(call.object), Access::Read);
             }
             (Op::Break | Op::Shutdown, _) => self.touch_link(call.object, &call.op),
             (Op::Exit, _) => self.touch_lives(thread),
@@ -140,7 +160,7 @@ impl World {
         if matches!(op, Op::Break) {
             self.touch(Place::Breaks, Access::Write);
         }
-        let nothing_new = matches!(op, Op::Shutdown) && self.is_broken(first);
+        let nothing_new = matches!(op, Op::Shutdown) && self.is_cut(first);
         let access = if nothing_new { Access::Read } else { Access::Write };
         for id in self.link(first) {
             self.touch(Place::Line(id), access);
@@ -151,7 +171,7 @@ impl World {
         let process = self.threads[by.0 as usize].process;
         for index in 0..self.threads.len() {
             let thread = ThreadId(index as u8);
-            if thread != by && self.threads[index].process == process {
+            if self.threads[index].process == process {
                 self.touch(Place::Object(self.handle(thread)), Access::Write);
             }
         }

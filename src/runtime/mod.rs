@@ -232,8 +232,33 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         cell: &Cell<T>,
         f: impl FnOnce(&mut T) -> A,
     ) -> A {
+        self.used(cell, Access::Write, cell.peek(f))
+    }
+
+    /// Looks at `cell`, like [`Runtime::with`]: looks need no hand-over from one
+    /// another.
+    ///
+    /// # Panics
+    /// If the cell's lock is not held: our own mistake.
+    fn look<T: Hash + Send + 'static, A: Hash>(
+        &self,
+        cell: &Cell<T>,
+        f: impl FnOnce(&T) -> A,
+    ) -> A {
+        self.used(cell, Access::Read, cell.peek(|data| f(data)))
+    }
+
+    /// Checks a use of `cell` that gave `seen`, which the thread now knows.
+    ///
+    /// # Panics
+    /// If the cell's lock is not held: our own mistake.
+    fn used<T: Hash + Send + 'static, A: Hash>(
+        &self,
+        cell: &Cell<T>,
+        access: Access,
+        seen: A,
+    ) -> A {
         let me = self.me();
-        let seen = cell.peek(f);
         self.world(|world| {
             match cell.protection() {
                 Protection::Lock(mutex) => assert!(
@@ -242,7 +267,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
                     world.name(me),
                     world.name_of(mutex)
                 ),
-                Protection::HandOver => world.touch(Place::Cell(cell.index()), Access::Write),
+                Protection::HandOver => world.touch(Place::Cell(cell.index()), access),
             }
             world.observe(me, fingerprint(&seen));
         });

@@ -12,6 +12,8 @@ pub enum Mutant {
     RivalsOfLock,
     /// Persistent sets: who sets an event is no rival of looking at it.
     RivalsOfEventIsSet,
+    /// Persistent sets: who sends, too, is no rival of a write that waits for room.
+    RivalsOfDrain,
     /// Persistent sets: nobody breaks a channel.
     Breakers,
     /// Persistent sets: nobody ends a process.
@@ -44,6 +46,10 @@ pub enum Mutant {
     Losers,
     /// dpor: a step of the environment is ordered like any other.
     Barrier,
+    /// dpor: what others send does not fill a channel.
+    Fill,
+    /// dpor: who sends does not look whether the channel is broken.
+    Line,
     /// dpor: only the first alternative of an operation is tried.
     Alternatives,
 }

@@ -65,11 +65,16 @@ impl World {
             Op::CondBlock => object.wakers | self.sleepers(),
             // What was sent arrives, break or no break.
             Op::Recv => object.users,
+            // What is broken stays so.
+            Op::Break if self.breaks_over || self.is_broken(call.object) => Threads::NONE,
+            Op::Drain if self.mutant == Mutant::RivalsOfDrain => self.breakers(call.object),
+            Op::Drain if self.is_broken(call.object) => Threads::NONE,
+            Op::Send(_) if self.is_broken(call.object) => Threads::NONE,
             Op::Send(_) | Op::Drain => object.wakers | self.rival_breakers(call.object),
             Op::Load => object.writers,
             Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
             // It changes nothing any more.
-            Op::Shutdown if self.is_broken(call.object) => Threads::NONE,
+            Op::Shutdown if self.is_cut(call.object) => Threads::NONE,
             Op::Break | Op::Shutdown => {
                 let link = self.link(call.object);
                 let all = link.iter().map(|id| &self.objects[id.0 as usize]);
@@ -152,6 +157,15 @@ impl World {
             _ => object.wakers,
         }
         .without(thread)
+    }
+
+    /// Who else may end the process of `thread`.
+    pub(super) fn exiters_of(&self, thread: ThreadId) -> Threads {
+        let users = self.contested.iter().fold(Threads::NONE, |all, id| {
+            let object = &self.objects[id.0 as usize];
+            if matches!(object.state, State::Process) { all | object.users } else { all }
+        });
+        (users & self.process_of(thread)).without(thread)
     }
 
     /// Who may break or shut `channel`, or one that breaks with it.

@@ -15,12 +15,17 @@ impl World {
 
     /// Every set of stuck threads that hangs by itself and has no part that does,
     /// smallest first, each as BQL005 with its cycle. Once there, a set stays: the
-    /// end of an execution has all that formed on the way, in whatever order.
+    /// end of an execution has all that formed on the way, in whatever order. So
+    /// who may still end the process of a stuck thread counts as one who could
+    /// end its wait, as long as anybody moves.
     pub fn deadlocks(&self) -> Vec<Violation> {
         if self.ended {
             return Vec::new();
         }
-        let stuck = self.stuck();
+        let mut stuck = self.stuck(|t| self.wakers_of(t));
+        if stuck.iter().any(|t| self.is_hang(t)) && (self.is_busy() || !self.movable().is_empty()) {
+            stuck = self.stuck(|t| self.wakers_of(t) | self.exiters_of(t));
+        }
         let mut sets: Vec<Threads> =
             stuck.iter().filter(|t| self.is_hang(*t)).map(|t| self.explain(t, stuck)).collect();
         sets.sort_by_key(|set| (set.len(), set.0));
@@ -40,8 +45,8 @@ impl World {
     }
 
     /// The greatest set of waiting threads none of which can move and all of
-    /// whose wakers are in the set or gone.
-    fn stuck(&self) -> Threads {
+    /// whose rescuers are in the set or gone.
+    fn stuck(&self, rescuers: impl Fn(ThreadId) -> Threads) -> Threads {
         let mut stuck = Threads::NONE;
         let mut able = Threads::NONE;
         for (index, thread) in self.threads.iter().enumerate() {
@@ -56,9 +61,8 @@ impl World {
             }
         }
         loop {
-            let rescued = |t: ThreadId| {
-                self.mutant != Mutant::Rescuers && !(self.wakers_of(t) & able).is_empty()
-            };
+            let rescued =
+                |t: ThreadId| self.mutant != Mutant::Rescuers && !(rescuers(t) & able).is_empty();
             let freed = stuck.iter().find(|t| rescued(*t));
             let Some(thread) = freed else { return stuck };
             stuck = stuck.without(thread);

@@ -610,6 +610,11 @@ impl World {
         matches!(self.objects[channel.0 as usize].state, State::Channel { broken: true, .. })
     }
 
+    /// Whether `first` and all that break with it are broken.
+    pub(super) fn is_cut(&self, first: ObjectId) -> bool {
+        self.link(first).into_iter().all(|id| self.is_broken(id))
+    }
+
     fn shut(&mut self, first: ObjectId) -> Outcome {
         for id in self.link(first) {
             if let State::Channel { broken, .. } = &mut self.objects[id.0 as usize].state {

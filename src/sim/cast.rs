@@ -55,13 +55,9 @@ pub struct Requests {
 /// thread at its creation and back at its end.
 #[derive(Hash)]
 pub struct Incoming {
-    /// `receivedmap`.
-    pub received: Vec<bool>,
     /// Index of the connection that `from_src_file` is on.
     pub from_src_file: usize,
     pub have_listen_thread: bool,
-    /// A load thread was started (VFIO).
-    pub load_threads: bool,
     /// `migration_incoming_state_destroy` has run.
     pub destroyed: bool,
     /// The network has been told to break.
@@ -142,10 +138,16 @@ pub struct Cast {
     pub src_main_queue: Channel<SourceEvent>,
     /// Pages have been placed up to `Guest::break_after`.
     pub break_point: ObjectId,
+    pub break_done: ObjectId,
 
     pub cpus: Cell<Cpus>,
     pub requests: Cell<Requests>,
     pub incoming: Cell<Incoming>,
+    /// `receivedmap`: one thread at a time writes it, once pages are requested under
+    /// `page_request_mutex`; that thread alone may look without.
+    pub received: Cell<Vec<bool>>,
+    /// A load thread was started (VFIO).
+    pub load_threads: Cell<bool>,
     pub memory: Vec<Cell<Page>>,
     pub vfio: Cell<VfioLoad>,
     pub outgoing: Cell<Outgoing>,
@@ -381,21 +383,23 @@ impl Cast {
         let src_paused = p.semaphore("MIGRATION event (source)", monitor, migration);
         let src_main_queue = p.channel("main_loop (source)", src_main, monitor | migration);
         let break_point = p.semaphore("break point", breaks, listen);
+        let break_done = p.event("break done", listen, breaks);
 
         let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default()).owned_by(world, 0);
         let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default())
             .owned_by(world, 0);
         let pages_count = guest.before.len();
         let incoming = Incoming {
-            received: vec![false; pages_count],
             from_src_file: 0,
             have_listen_thread: false,
-            load_threads: false,
             destroyed: false,
             break_due: false,
             cleaned: false,
         };
         let incoming = Cell::new(world, Protection::HandOver, incoming).owned_by(world, 0);
+        let received =
+            Cell::new(world, Protection::HandOver, vec![false; pages_count]).owned_by(world, 0);
+        let load_threads = Cell::new(world, Protection::HandOver, false).owned_by(world, 0);
         let memory = (0..pages_count)
             .map(|_| Cell::new(world, Protection::HandOver, Page::default()).owned_by(world, 0))
             .collect();
@@ -456,9 +460,12 @@ impl Cast {
             src_paused,
             src_main_queue,
             break_point,
+            break_done,
             cpus,
             requests,
             incoming,
+            received,
+            load_threads,
             memory,
             vfio,
             outgoing,

@@ -19,6 +19,7 @@ pub async fn network<R: Runtime>(cx: R, c: Arc<Cast>) {
         cx.sem_wait(c.break_point, at("network", "break point")).await;
     }
     cx.op(Op::Break, c.streams[0].id, at("network", "connection reset")).await;
+    cx.act(Act::Set, c.break_done, at("network", "connection reset"));
     if c.threads.src_main.is_none() {
         c.source_main_loop(&cx).await;
     }
@@ -44,7 +45,7 @@ impl Cast {
 
     /// `migration_cleanup()`: joins what is left (7.2: not the return path).
     async fn migration_cleanup<R: Runtime>(&self, cx: &R) {
-        let left = cx.with(&self.outgoing, |s| s.rp_thread_created);
+        let left = cx.look(&self.outgoing, |s| s.rp_thread_created);
         if left && self.plan.version != Version::V7_2 {
             self.close_return_path_on_source(cx, true).await;
         }

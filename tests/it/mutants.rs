@@ -4,9 +4,10 @@ use crate::reduction::{all, surprise};
 use bqlcheck::runtime::Mutant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const MUTANTS: [Mutant; 19] = [
+const MUTANTS: [Mutant; 22] = [
     Mutant::RivalsOfLock,
     Mutant::RivalsOfEventIsSet,
+    Mutant::RivalsOfDrain,
     Mutant::Breakers,
     Mutant::Exits,
     Mutant::LateActs,
@@ -23,6 +24,8 @@ const MUTANTS: [Mutant; 19] = [
     Mutant::OlderRaces,
     Mutant::Losers,
     Mutant::Barrier,
+    Mutant::Fill,
+    Mutant::Line,
     Mutant::Alternatives,
 ];
 

@@ -47,6 +47,29 @@ fn rich() -> BoxedStrategy<Do> {
     .boxed()
 }
 
+/// What goes over the line, and what ends it.
+fn wired() -> BoxedStrategy<Do> {
+    prop_oneof![
+        4 => (1..3u64).prop_map(Do::Send),
+        4 => Just(Do::Recv),
+        2 => Just(Do::Reply(1)),
+        2 => Just(Do::Hear),
+        1 => Just(Do::Break),
+        1 => Just(Do::Shutdown),
+        1 => (0..2u64).prop_map(Do::SkipIf),
+        1 => Just(Do::Load(0)),
+        1 => Just(Do::Store(0, 1)),
+        1 => prop_oneof![Just(Do::Post), Just(Do::Wait)],
+        1 => prop_oneof![Just(Do::Exit), Just(Do::Fail), Just(Do::UnlockFree)],
+    ]
+    .boxed()
+}
+
+fn capacity() -> impl Strategy<Value = [usize; 2]> {
+    let one = || prop_oneof![2 => Just(0), 2 => Just(1), 1 => Just(usize::MAX)];
+    [one(), one()]
+}
+
 fn codes(one: BoxedStrategy<Do>) -> impl Strategy<Value = Vec<Vec<Do>>> {
     let three = prop::collection::vec(prop::collection::vec(one.clone(), 1..5), 3);
     let two = prop::collection::vec(prop::collection::vec(one, 1..7), 2);
@@ -81,10 +104,20 @@ fn basic_programs_agree() {
 
 #[test]
 fn programs_with_everything_agree() {
-    let scripts = (codes(rich()), 0..2u32, 0..2u32, 0..2u32, any::<bool>(), any::<bool>());
-    let scripts = scripts.prop_map(|(codes, tokens, spurious, breaks, narrow, apart)| {
-        let capacity = if narrow { 1 } else { usize::MAX };
+    let scripts = (codes(rich()), 0..2u32, 0..2u32, 0..2u32, capacity(), any::<bool>());
+    let scripts = scripts.prop_map(|(codes, tokens, spurious, breaks, capacity, apart)| {
         let mut script = Script { tokens, spurious, breaks, capacity, ..script(&codes) };
+        script.actors[1].process = u8::from(apart);
+        script
+    });
+    check(2000, scripts);
+}
+
+#[test]
+fn programs_with_breaking_channels_agree() {
+    let scripts = (codes(wired()), 0..3u32, capacity(), any::<bool>());
+    let scripts = scripts.prop_map(|(codes, breaks, capacity, apart)| {
+        let mut script = Script { breaks, capacity, ..script(&codes) };
         script.actors[1].process = u8::from(apart);
         script
     });
@@ -94,13 +127,18 @@ fn programs_with_everything_agree() {
 #[test]
 fn programs_with_an_environment_agree() {
     let outside = prop::collection::vec(rich(), 1..4);
-    let scripts = (codes(rich()), outside, 0..2u32, any::<bool>(), any::<bool>());
-    let scripts = scripts.prop_map(|(codes, outside, breaks, paced, stalls)| {
-        let stall_bound = if stalls { 0 } else { u32::MAX };
-        let timing = Timing::Idle;
-        let mut script = Script { timing, breaks, paced, stall_bound, ..script(&codes) };
-        script.actors[0].vcpu = stalls;
-        script.and_environment(&outside)
-    });
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let scripts =
+        (codes(prop_oneof![rich(), wired()].boxed()), outside, 0..2u32, capacity(), flags);
+    let scripts =
+        scripts.prop_map(|(codes, outside, breaks, capacity, (paced, stalls, people))| {
+            let stall_bound = if stalls { 0 } else { u32::MAX };
+            let timing = Timing::Idle;
+            let script = script(&codes);
+            let mut script =
+                Script { timing, breaks, paced, people, capacity, stall_bound, ..script };
+            script.actors[0].vcpu = stalls;
+            script.and_environment(&outside)
+        });
     check(1000, scripts);
 }

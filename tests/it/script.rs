@@ -71,8 +71,11 @@ pub struct Script {
     pub spurious: u32,
     pub breaks: u32,
     pub tokens: u32,
-    pub capacity: usize,
+    /// Of the channels there and back.
+    pub capacity: [usize; 2],
     pub paced: bool,
+    /// The semaphore is waited for by people, who are the environment's actors.
+    pub people: bool,
     /// The condition is declared to be used under mutex 0 only.
     pub guarded: bool,
     /// Mutex 0 is the big lock, and this its bound on stalls.
@@ -90,8 +93,9 @@ impl Script {
             spurious: 0,
             breaks: 0,
             tokens: 0,
-            capacity: usize::MAX,
+            capacity: [usize::MAX; 2],
             paced: false,
+            people: false,
             guarded: false,
             stall_bound: u32::MAX,
             mutant: Mutant::None,
@@ -142,6 +146,7 @@ impl Program for Script {
             let id = world.thread(Name::nth("actor", index as u32), actor.process);
             world.threads[index].environment = actor.environment;
             world.threads[index].vcpu = actor.vcpu;
+            world.threads[index].management = actor.environment && self.people;
             let creators = self.who(|i| i == Do::Create(id.0));
             let joiners = self.who(|i| i == Do::Join(id.0));
             if creators.is_empty() {
@@ -169,6 +174,7 @@ impl Program for Script {
         let semaphore = world.add(Object {
             users: self.who(|i| matches!(i, Do::Wait | Do::TimedWait)),
             wakers: self.who(|i| i == Do::Post),
+            environment: self.people.then_some(Environment::Management),
             ..Object::new("semaphore".into(), State::Semaphore { count: self.tokens })
         });
         let event = world.add(Object {
@@ -198,7 +204,7 @@ impl Program for Script {
             wakers: self.who(|i| matches!(i, Do::Send(_))),
             writers: self.who(|i| matches!(i, Do::Break | Do::Shutdown)),
             environment: (self.stall_bound != u32::MAX).then_some(Environment::Network),
-            capacity: self.capacity,
+            capacity: self.capacity[0],
             paced: self.paced,
             ..Object::new("channel".into(), empty)
         }));
@@ -206,6 +212,7 @@ impl Program for Script {
         let back = Channel::new(world.add(Object {
             users: self.who(|i| i == Do::Hear),
             wakers: self.who(|i| matches!(i, Do::Reply(_))),
+            capacity: self.capacity[1],
             linked: vec![channel.id],
             ..Object::new("back".into(), state)
         }));
@@ -316,7 +323,10 @@ async fn run<R: Runtime>(cx: &R, s: &Shared, instruction: Do) -> Option<u64> {
             return Some(u64::from(matches!(outcome, Outcome::Done)));
         }
         Do::Shutdown => drop(cx.op(Op::Shutdown, s.channel.id, site).await),
-        Do::Exit => drop(cx.op(Op::Exit, s.process, site).await),
+        Do::Exit => {
+            cx.op(Op::Exit, s.process, site).await;
+            std::future::pending::<()>().await;
+        }
         Do::Guarded if cx.holds(s.mutexes[0]) => {
             let me = u64::from(cx.me().0);
             return Some(

@@ -106,8 +106,23 @@ pub fn scripts() -> Vec<(&'static str, Script)> {
         (
             "a channel of one",
             Script {
-                capacity: 1,
+                capacity: [1, 1],
                 ..script(&[&[Send(1), Send(2)], &[Send(3)], &[Recv, Recv, Recv]])
+            },
+        ),
+        (
+            "writes that wait for arrival",
+            Script {
+                capacity: [0, 0],
+                ..script(&[&[Send(1), Load(0)], &[Send(2)], &[Recv, Recv, Store(0, 1)]])
+            },
+        ),
+        (
+            "a bounded channel that breaks",
+            Script {
+                capacity: [0, usize::MAX],
+                breaks: 1,
+                ..script(&[&[Send(1), Send(2)], &[Recv], &[Break]])
             },
         ),
         ("two receivers", script(&[&[Send(1), Send(2)], &[Recv], &[Recv]])),
@@ -138,6 +153,7 @@ pub fn scripts() -> Vec<(&'static str, Script)> {
         ),
         ("a shutdown at any time", script(&[&[Send(1), Send(2)], &[Recv, Recv], &[Shutdown]])),
         ("an exit at any time", script(&[&[Store(0, 1), Store(0, 2)], &[Load(1), Exit]])),
+        ("an exit seen from outside", seen_exit()),
         ("an abort beside a breach", script(&[&[Lock(1), UnlockFree], &[Load(0), Fail]])),
         ("a nested inversion", script(&[&[Lock(0), Lock(1)], &[Lock(1), Lock(0)], &[Load(0)]])),
         (
@@ -158,6 +174,15 @@ pub fn scripts() -> Vec<(&'static str, Script)> {
         ),
         ("a stall", stall()),
     ]
+}
+
+/// A write that the end of its process may forestall, and another process that
+/// sees whether it did.
+fn seen_exit() -> Script {
+    use Do::*;
+    let mut script = Script::new(&[&[Store(0, 1)], &[Load(1), Exit], &[Load(0)]]);
+    script.actors[2].process = 1;
+    script
 }
 
 /// A vCPU that asks for the big lock before or after the environment's first

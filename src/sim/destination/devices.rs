@@ -34,7 +34,7 @@ impl Cast {
             }
             Device::Vfio => {
                 let thread = self.threads.vfio_load.expect("declared with the device");
-                cx.with(&self.incoming, |mis| mis.load_threads = true);
+                cx.with(&self.load_threads, |started| *started = true);
                 cx.create(
                     thread,
                     at("vfio_multifd_switchover_start", "qemu_loadvm_start_load_thread"),
@@ -66,7 +66,7 @@ impl Cast {
     /// to come to its end.
     pub async fn vfio_load_cleanup<R: Runtime>(&self, cx: &R) {
         let function = "vfio_load_cleanup_load_bufs_thread";
-        if !cx.with(&self.incoming, |mis| mis.load_threads) {
+        if !cx.look(&self.load_threads, |started| *started) {
             return;
         }
         let releases = self.plan.vfio_cleanup == VfioCleanup::ReleasesBql && cx.holds(self.bql);

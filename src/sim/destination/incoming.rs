@@ -51,7 +51,7 @@ impl Cast {
 
     /// `exit(EXIT_FAILURE)`: the kernel shuts the sockets, no thread goes on.
     pub async fn exit<R: Runtime>(&self, cx: &R, site: Site) {
-        let link = cx.with(&self.incoming, |mis| mis.from_src_file);
+        let link = cx.look(&self.incoming, |mis| mis.from_src_file);
         cx.op(Op::Shutdown, self.streams[link].id, site).await;
         cx.op(Op::Exit, self.destination, at(site.function, "exit(EXIT_FAILURE)")).await;
         // The process is gone: this thread does nothing more.

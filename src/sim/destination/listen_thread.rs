@@ -94,7 +94,7 @@ impl Cast {
         let drops = self.plan.loadvm_bql == LoadvmBql::DroppedForIo;
         loop {
             cx.canon(LISTEN, ());
-            let link = cx.with(&self.incoming, |mis| mis.from_src_file);
+            let link = cx.look(&self.incoming, |mis| mis.from_src_file);
             if drops {
                 cx.unlock(self.bql, at("qemu_fill_buffer", "bql_unlock"));
             }
@@ -129,7 +129,7 @@ impl Cast {
             Message::DirtyBitmap => self.load_device_postcopy(cx, Device::DirtyBitmap).await,
             Message::Device(device) => self.load_device_postcopy(cx, device).await,
             Message::RecvBitmap => {
-                let received = cx.with(&self.incoming, |mis| mis.received.clone());
+                let received = cx.look(&self.received, Vec::clone);
                 let site = at("migrate_send_rp_recv_bitmap", "qemu_fflush");
                 let reply = Reply::RecvBitmap(received);
                 self.migrate_send_rp_message(cx, reply, site).await.map_err(|_| LoadError)
@@ -182,7 +182,7 @@ impl Cast {
     /// `postcopy_pause_incoming()`.
     async fn postcopy_pause_incoming<R: Runtime>(&self, cx: &R) {
         let f = "postcopy_pause_incoming";
-        let link = cx.with(&self.incoming, |mis| mis.from_src_file);
+        let link = cx.look(&self.incoming, |mis| mis.from_src_file);
         cx.op(Op::Shutdown, self.streams[link].id, at(f, "qemu_file_shutdown")).await;
         cx.lock(self.rp_mutex, at(f, "rp_mutex")).await;
         cx.op(Op::Store(0), self.to_src_file, at(f, "mis->to_src_file = NULL")).await;

@@ -17,8 +17,8 @@ impl Cast {
         for (page, content) in pages {
             cx.with(&self.memory[*page as usize], |memory| memory.content = Some(content.clone()));
         }
-        cx.with(&self.incoming, |mis| {
-            pages.iter().for_each(|(n, _)| mis.received[*n as usize] = true)
+        cx.with(&self.received, |received| {
+            pages.iter().for_each(|(n, _)| received[*n as usize] = true)
         });
     }
 
@@ -27,12 +27,14 @@ impl Cast {
         for page in pages {
             cx.with(&self.memory[*page as usize], |memory| memory.content = None);
         }
-        cx.with(&self.incoming, |mis| pages.iter().for_each(|n| mis.received[*n as usize] = false));
+        cx.with(&self.received, |received| {
+            pages.iter().for_each(|n| received[*n as usize] = false)
+        });
     }
 
     /// `ram_block_enable_notify()`: from now on a missing page faults.
     pub fn ram_block_enable_notify<R: Runtime>(&self, cx: &R) {
-        let received = cx.with(&self.incoming, |mis| mis.received.clone());
+        let received = cx.look(&self.received, Vec::clone);
         for (page, _) in self.pages.iter().zip(received).filter(|(_, received)| *received) {
             cx.act(Act::Set, *page, at("ram_block_enable_notify", "UFFDIO_REGISTER"));
         }
@@ -69,7 +71,7 @@ impl Cast {
         }
         cx.act(Act::Set, self.pages[page as usize], at(function, "UFFDIO_COPY"));
         cx.lock(self.page_request_mutex, at("qemu_ufd_copy_ioctl", "page_request_mutex")).await;
-        cx.with(&self.incoming, |mis| mis.received[page as usize] = true);
+        cx.with(&self.received, |received| received[page as usize] = true);
         cx.with(&self.requests, |requests| requests.requested.remove(&page));
         cx.unlock(self.page_request_mutex, at("qemu_ufd_copy_ioctl", "page_request_mutex"));
         self.reach_break_point(cx).await;
@@ -82,10 +84,24 @@ impl Cast {
         let placed = self.guest.placed.fetch_add(1, Ordering::Relaxed) + 1;
         let Some(after) = self.guest.break_after else { return };
         let due = placed >= u64::from(after) && !cx.with(&self.incoming, |mis| mis.break_due);
+        if !due {
+            return;
+        }
+        if !cx.holds(self.bql) {
+            // On a busy machine this thread may be far ahead of the main thread:
+            // a break before RUN would lose the guest, as in QEMU.
+            let site = at("network", "the guest is to run first");
+            cx.event_wait(self.main_thread_load_event, site).await;
+        }
         let state = at("network", "postcopy_state_get");
-        if due && self.postcopy_state_get(cx, state).await == PostcopyState::Running {
+        if self.postcopy_state_get(cx, state).await == PostcopyState::Running {
             cx.with(&self.incoming, |mis| mis.break_due = true);
-            cx.act(Act::Post, self.break_point, at("network", "break point"));
+            let site = at("network", "break point");
+            cx.act(Act::Post, self.break_point, site);
+            if !cx.holds(self.bql) {
+                // So that the break is there, not wherever a slow thread gets to.
+                cx.event_wait(self.break_done, site).await;
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ impl Cast {
     ) -> Result<(), Broken> {
         let site = at("migrate_send_rp_req_pages", "page_request_mutex");
         cx.lock(self.page_request_mutex, site).await;
-        let received = cx.with(&self.incoming, |mis| mis.received[page as usize]);
+        let received = cx.look(&self.received, |received| received[page as usize]);
         if !received {
             cx.with(&self.requests, |requests| requests.requested.insert(page));
         }

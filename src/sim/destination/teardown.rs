@@ -33,7 +33,7 @@ impl Cast {
     pub async fn migration_incoming_state_destroy<R: Runtime>(&self, cx: &R) {
         let function = "migration_incoming_state_destroy";
         let (listening, failed_early) =
-            cx.with(&self.incoming, |mis| (mis.have_listen_thread, !mis.have_listen_thread));
+            cx.look(&self.incoming, |mis| (mis.have_listen_thread, !mis.have_listen_thread));
         if self.plan.teardown == Teardown::MainBhJoin && listening {
             cx.join(self.threads.listen, at("postcopy_incoming_cleanup", "qemu_thread_join")).await;
             self.postcopy_ram_incoming_cleanup(cx).await;

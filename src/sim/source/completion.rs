@@ -49,7 +49,7 @@ impl Cast {
     /// at SHUT or at an error. True if there was an error.
     pub async fn close_return_path_on_source<R: Runtime>(&self, cx: &R, failed: bool) -> bool {
         let f = "close_return_path_on_source";
-        let link = cx.with(&self.outgoing, |s| s.to_dst_file);
+        let link = cx.look(&self.outgoing, |s| s.to_dst_file);
         cx.lock(self.qemu_file_lock, at(f, "qemu_file_lock")).await;
         let error = cx.value(Op::Load, self.src_error, at(f, "migrate_has_error")).await;
         cx.unlock(self.qemu_file_lock, at(f, "qemu_file_lock"));

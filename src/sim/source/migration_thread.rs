@@ -47,7 +47,7 @@ impl Cast {
         message: Message,
         site: Site,
     ) -> Result<(), Broken> {
-        let link = cx.with(&self.outgoing, |s| s.to_dst_file);
+        let link = cx.look(&self.outgoing, |s| s.to_dst_file);
         cx.send(self.streams[link], message, site).await
     }
 
@@ -184,12 +184,12 @@ impl Cast {
             let page = cx.with(&self.src_page_requests, |queue| queue.pop_front());
             cx.unlock(self.src_page_req_mutex, lock);
             match page {
-                Some(page) if !cx.with(&self.outgoing, |s| s.dirty[page as usize]) => {}
+                Some(page) if !cx.look(&self.outgoing, |s| s.dirty[page as usize]) => {}
                 other => break other,
             }
         };
         let next = queued.or_else(|| {
-            cx.with(&self.outgoing, |s| s.dirty.iter().position(|dirty| *dirty).map(|n| n as u32))
+            cx.look(&self.outgoing, |s| s.dirty.iter().position(|dirty| *dirty).map(|n| n as u32))
         });
         if let Some(page) = next {
             // migration_bitmap_clear_dirty(), before the page is written out.
@@ -208,7 +208,7 @@ impl Cast {
 
     /// The dirty bitmap, once.
     async fn send_other_postcopiable<R: Runtime>(&self, cx: &R) -> Option<Result<(), Broken>> {
-        if self.has_dirty_bitmap() && !cx.with(&self.outgoing, |s| s.bitmap_sent) {
+        if self.has_dirty_bitmap() && !cx.look(&self.outgoing, |s| s.bitmap_sent) {
             cx.with(&self.outgoing, |s| s.bitmap_sent = true);
             let site = at("dirty_bitmap_save_iterate", "qemu_fflush");
             return Some(self.send_message(cx, Message::DirtyBitmap, site).await);

@@ -21,7 +21,7 @@ impl Cast {
                 self.close_return_path_on_source(cx, true).await;
             }
             cx.lock(self.qemu_file_lock, at(f, "qemu_file_lock")).await;
-            let link = cx.with(&self.outgoing, |s| s.to_dst_file);
+            let link = cx.look(&self.outgoing, |s| s.to_dst_file);
             cx.unlock(self.qemu_file_lock, at(f, "qemu_file_lock"));
             cx.op(Op::Shutdown, self.streams[link].id, at(f, "qemu_file_shutdown")).await;
             let site = at(f, "migrate_set_state");
