@@ -138,6 +138,7 @@ pub struct Cast {
     pub src_main_queue: Channel<SourceEvent>,
     /// Pages have been placed up to `Guest::break_after`.
     pub break_point: ObjectId,
+    pub break_done: ObjectId,
 
     pub cpus: Cell<Cpus>,
     pub requests: Cell<Requests>,
@@ -382,6 +383,7 @@ impl Cast {
         let src_paused = p.semaphore("MIGRATION event (source)", monitor, migration);
         let src_main_queue = p.channel("main_loop (source)", src_main, monitor | migration);
         let break_point = p.semaphore("break point", breaks, listen);
+        let break_done = p.event("break done", listen, breaks);
 
         let cpus = Cell::new(world, Protection::Lock(bql), Cpus::default()).owned_by(world, 0);
         let requests = Cell::new(world, Protection::Lock(page_request_mutex), Requests::default())
@@ -458,6 +460,7 @@ impl Cast {
             src_paused,
             src_main_queue,
             break_point,
+            break_done,
             cpus,
             requests,
             incoming,

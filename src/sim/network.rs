@@ -19,6 +19,7 @@ pub async fn network<R: Runtime>(cx: R, c: Arc<Cast>) {
         cx.sem_wait(c.break_point, at("network", "break point")).await;
     }
     cx.op(Op::Break, c.streams[0].id, at("network", "connection reset")).await;
+    cx.act(Act::Set, c.break_done, at("network", "connection reset"));
     if c.threads.src_main.is_none() {
         c.source_main_loop(&cx).await;
     }

@@ -84,10 +84,24 @@ impl Cast {
         let placed = self.guest.placed.fetch_add(1, Ordering::Relaxed) + 1;
         let Some(after) = self.guest.break_after else { return };
         let due = placed >= u64::from(after) && !cx.with(&self.incoming, |mis| mis.break_due);
+        if !due {
+            return;
+        }
+        if !cx.holds(self.bql) {
+            // On a busy machine this thread may be far ahead of the main thread:
+            // a break before RUN would lose the guest, as in QEMU.
+            let site = at("network", "the guest is to run first");
+            cx.event_wait(self.main_thread_load_event, site).await;
+        }
         let state = at("network", "postcopy_state_get");
-        if due && self.postcopy_state_get(cx, state).await == PostcopyState::Running {
+        if self.postcopy_state_get(cx, state).await == PostcopyState::Running {
             cx.with(&self.incoming, |mis| mis.break_due = true);
-            cx.act(Act::Post, self.break_point, at("network", "break point"));
+            let site = at("network", "break point");
+            cx.act(Act::Post, self.break_point, site);
+            if !cx.holds(self.bql) {
+                // So that the break is there, not wherever a slow thread gets to.
+                cx.event_wait(self.break_done, site).await;
+            }
         }
     }
 }
