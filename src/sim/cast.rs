@@ -2,89 +2,20 @@
 //! channels and data, each with its declared contract.
 //! Must not know: what the threads do.
 
+use super::memory::{Cpus, Incoming, Outgoing, Requests, VfioLoad};
 use super::plan::{LoadvmBql, Plan, RecoverAccept, Teardown, Version, VfioCleanup};
+use super::props::Props;
 use super::ram::{Guest, Page};
-use super::scenario::{Break, Device, Scenario, Size};
+use super::scenario::{Break, Scenario, Size};
 use super::status::Status;
 use super::stream::{Accept, FaultEvent, MainEvent, Message, Reply, SourceEvent};
-use crate::runtime::{
-    Cell, Channel, Environment, Name, Object, ObjectId, Payload, Protection, State, ThreadId,
-    Threads, World,
-};
-use std::collections::{BTreeSet, VecDeque};
+use super::threads::{Threaded, optional};
+use crate::runtime::{Cell, Channel, Name, Object, ObjectId, Protection, State, Threads, World};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How many connections there can be: the first and one after the break.
 pub const LINKS: usize = 2;
-
-/// The threads, by their names in QEMU (`-name debug-threads=on`).
-pub struct Threaded {
-    pub main: ThreadId,
-    pub listen: ThreadId,
-    pub fault: Option<ThreadId>,
-    pub monitor: Option<ThreadId>,
-    pub migration: Option<ThreadId>,
-    pub return_path: [Option<ThreadId>; LINKS],
-    pub network: Option<ThreadId>,
-    /// The source's main loop, where the network may break at any step. In the
-    /// other scenarios the network's thread is it, once nothing more can break.
-    pub src_main: Option<ThreadId>,
-    pub vcpus: Vec<ThreadId>,
-    pub call_rcu: Option<ThreadId>,
-    pub vfio_load: Option<ThreadId>,
-}
-
-/// The vCPUs as the main loop sees them; under the BQL.
-#[derive(Hash, Default)]
-pub struct Cpus {
-    /// `vm_start()` was called.
-    pub running: bool,
-    /// Work queued by `run_on_cpu` for vCPU 0, and whether it is done.
-    pub work_queued: bool,
-    pub work_done: bool,
-}
-
-/// `MigrationIncomingState`, the part that page requests share.
-#[derive(Hash, Default)]
-pub struct Requests {
-    /// `page_requested`.
-    pub requested: BTreeSet<u32>,
-}
-
-/// `MigrationIncomingState` and RAM, handed from the main thread to the listen
-/// thread at its creation and back at its end.
-#[derive(Hash)]
-pub struct Incoming {
-    /// Index of the connection that `from_src_file` is on.
-    pub from_src_file: usize,
-    pub have_listen_thread: bool,
-    /// `migration_incoming_state_destroy` has run.
-    pub destroyed: bool,
-    /// The network has been told to break.
-    pub break_due: bool,
-    /// `load_cleanup` hooks have run.
-    pub cleaned: bool,
-}
-
-/// VFIO's load thread, under `load_bufs_mutex`.
-#[derive(Hash, Default)]
-pub struct VfioLoad {
-    pub want_exit: bool,
-    pub config_loaded: bool,
-}
-
-/// `RAMState` and `MigrationState` of the source, the migration thread's own.
-#[derive(Hash)]
-pub struct Outgoing {
-    /// Index of the connection that `to_dst_file` is on.
-    pub to_dst_file: usize,
-    /// `rb->bmap`.
-    pub dirty: Vec<bool>,
-    pub guest_runs: bool,
-    pub bitmap_sent: bool,
-    /// `rp_state.rp_thread_created`.
-    pub rp_thread_created: bool,
-}
 
 /// Everything the thread bodies share.
 pub struct Cast {
@@ -152,111 +83,6 @@ pub struct Cast {
     pub vfio: Cell<VfioLoad>,
     pub outgoing: Cell<Outgoing>,
     pub src_page_requests: Cell<VecDeque<u32>>,
-}
-
-/// Adds objects with their contracts, tersely.
-struct Props<'a>(&'a mut World);
-
-impl Props<'_> {
-    fn mutex(&mut self, name: &'static str, users: Threads) -> ObjectId {
-        let state = State::Mutex { owner: None };
-        self.0.add(Object { users, ..Object::new(name.into(), state) })
-    }
-
-    fn semaphore(&mut self, name: &'static str, users: Threads, wakers: Threads) -> ObjectId {
-        let state = State::Semaphore { count: 0 };
-        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
-    }
-
-    fn event(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
-        let state = State::Event { set: false };
-        self.0.add(Object { users, wakers, ..Object::new(name.into(), state) })
-    }
-
-    /// An event that is looked at without waiting, too.
-    fn polled(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> ObjectId {
-        let state = State::Event { set: false };
-        let polled = true;
-        self.0.add(Object { users, wakers, polled, ..Object::new(name.into(), state) })
-    }
-
-    /// A condition that is waited for and signalled under `guard`, always.
-    fn condition(
-        &mut self,
-        name: impl Into<Name>,
-        users: Threads,
-        wakers: Threads,
-        guard: ObjectId,
-    ) -> ObjectId {
-        let guard = Some(guard);
-        let state = State::Condition { waiting: Threads::NONE, signalled: Threads::NONE };
-        self.0.add(Object { users, wakers, guard, ..Object::new(name.into(), state) })
-    }
-
-    fn variable(
-        &mut self,
-        name: &'static str,
-        users: Threads,
-        writers: Threads,
-        value: u64,
-    ) -> ObjectId {
-        let state = State::Variable { value };
-        self.0.add(Object { users: users | writers, writers, ..Object::new(name.into(), state) })
-    }
-
-    fn channel<T>(&mut self, name: impl Into<Name>, users: Threads, wakers: Threads) -> Channel<T> {
-        let state = State::Channel { queue: VecDeque::new(), broken: false, silent: false };
-        Channel::new(self.0.add(Object { users, wakers, ..Object::new(name.into(), state) }))
-    }
-}
-
-fn optional(ids: &[Option<ThreadId>]) -> Threads {
-    ids.iter().flatten().fold(Threads::NONE, |set, id| set.with(*id))
-}
-
-impl Threaded {
-    fn new(world: &mut World, plan: &Plan, scenario: &Scenario, size: &Size) -> Threaded {
-        let main = world.thread("main", 0);
-        let listen = world.thread("mig/dst/listen", 0);
-        let fault = size.fault_thread.then(|| world.thread("mig/dst/fault", 0));
-        let monitor = size.monitor.then(|| world.thread("mon_iothread", 0));
-        let migration = size.source.then(|| world.thread("mig/src/main", 1));
-        let rp = |world: &mut World, n| {
-            size.source.then(|| world.thread(Name::nth("mig/src/return", n), 1))
-        };
-        let return_path = [rp(world, 0), rp(world, 1)];
-        let network = size.source.then(|| world.thread("network", 2));
-        let anytime = size.source && scenario.breaks == Break::Anytime;
-        let src_main = anytime.then(|| world.thread("main (source)", 1));
-        let vcpu = |n| world.thread(Name::nth("vcpu", u32::from(n)), 0);
-        let vcpus: Vec<ThreadId> = (0..size.vcpus).map(vcpu).collect();
-        let call_rcu = scenario.rcu_callbacks.then(|| world.thread("call_rcu", 0));
-        let vfio = scenario.devices.contains(&Device::Vfio);
-        let vfio_load = vfio.then(|| world.thread("vfio_load_bufs", 0));
-        for thread in &vcpus {
-            world.threads[thread.0 as usize].vcpu = true;
-        }
-        // 10.2 creates the listen thread joinable; before, it is detached.
-        world.threads[listen.0 as usize].detached = plan.teardown != Teardown::MainBhJoin;
-        Threaded {
-            main,
-            listen,
-            fault,
-            monitor,
-            migration,
-            return_path,
-            network,
-            src_main,
-            vcpus,
-            call_rcu,
-            vfio_load,
-        }
-    }
-
-    /// The destination's threads that VM and migration code run in.
-    fn of(&self, ids: &[ThreadId]) -> Threads {
-        Threads::of(ids)
-    }
 }
 
 impl Cast {
@@ -474,98 +300,4 @@ impl Cast {
         cast.contracts(world, tears_down, ends_process);
         cast
     }
-
-    /// What is special about some of the objects and threads.
-    fn contracts(&self, world: &mut World, tears_down: Threads, exits: Threads) {
-        let t = &self.threads;
-        let serves = t.src_main.or(t.network);
-        let network = optional(&[t.network]);
-        let served = optional(&[serves]);
-        world.mark_big(self.bql);
-        world.mark_big(self.src_bql);
-        for n in 0..LINKS {
-            let (stream, reply) = (self.streams[n].id, self.return_paths[n].id);
-            let breakers =
-                network | served | Threads::of(&[t.main, t.listen]) | optional(&[t.migration]);
-            let breakers = breakers | optional(&t.return_path);
-            let object = world.object(stream);
-            object.environment = Some(Environment::Network);
-            object.paced = true;
-            object.capacity = self.scenario.stream_capacity.unwrap_or(usize::MAX);
-            object.writers = breakers;
-            object.linked = vec![reply];
-            let object = world.object(reply);
-            object.writers = breakers;
-            object.linked = vec![stream];
-            // A process that ends sends nothing more.
-            object.wakers = object.wakers | exits;
-            if let Some(capacity) = self.scenario.return_path_capacity {
-                object.capacity = capacity;
-                object.environment = Some(Environment::Network);
-            }
-        }
-        let device = world.object(self.data_fd.id);
-        device.paced = true;
-        if let State::Channel { queue, .. } = &mut device.state {
-            queue.push_back(Payload::new(()));
-        }
-        for page in &self.pages {
-            world.object(*page).environment = Some(Environment::Page);
-        }
-        let people = [self.dst_paused, self.src_paused];
-        for sem in people.into_iter().chain([self.postcopy_pause_sem_dst, self.postcopy_pause_sem])
-        {
-            world.object(sem).environment = Some(Environment::Management);
-        }
-        let park = |world: &mut World, thread: Option<ThreadId>, object: ObjectId| {
-            if let Some(thread) = thread {
-                world.threads[thread.0 as usize].parks_on = Some(object);
-            }
-        };
-        park(world, Some(t.main), self.main_queue.id);
-        park(world, t.monitor, self.dst_paused);
-        park(world, serves, self.src_main_queue.id);
-        if let Some(thread) = t.monitor {
-            world.threads[thread.0 as usize].management = true;
-        }
-        let main = Threads::of(&[t.main]);
-        world.born_by(t.listen, main, if t_joins(&self.plan) { main } else { Threads::NONE });
-        if let Some(thread) = t.fault {
-            world.born_by(thread, main, tears_down);
-        }
-        if let Some(thread) = t.vfio_load {
-            world.born_by(thread, main, main | tears_down);
-        }
-        let joins_rp = optional(&[t.migration]) | served;
-        if let Some(thread) = t.return_path[1] {
-            world.born_by(thread, served, joins_rp);
-        }
-        if let Some(thread) = t.return_path[0] {
-            let handle = world.handle(thread);
-            let object = world.object(handle);
-            object.users = object.users | joins_rp;
-        }
-        if let Some(thread) = t.migration {
-            let handle = world.handle(thread);
-            let object = world.object(handle);
-            object.users = object.users | served;
-        }
-        // The documented orders: load_bufs_mutex before the BQL; nobody takes
-        // the BQL inside these (THREADS.md, section 1).
-        for inner in [self.page_request_mutex, self.rp_mutex] {
-            world.order(self.bql, inner);
-        }
-        world.order(self.load_bufs_mutex, self.bql);
-        world.order(self.page_request_mutex, self.rp_mutex);
-        for inner in [self.qemu_file_lock, self.bitmap_mutex, self.src_page_req_mutex] {
-            world.order(self.src_bql, inner);
-        }
-        world.order(self.bitmap_mutex, self.src_page_req_mutex);
-        world.order(self.bql, self.dbm_load_lock);
-    }
-}
-
-/// Whether the listen thread is joined.
-fn t_joins(plan: &Plan) -> bool {
-    plan.teardown == Teardown::MainBhJoin
 }

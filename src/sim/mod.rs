@@ -3,14 +3,17 @@
 //! Must not know: which engine explores it, or how a result is shown.
 
 mod cast;
+mod contracts;
 pub mod data;
 mod destination;
 mod handlers;
 pub mod image;
 mod judge;
+mod memory;
 mod migration;
 mod network;
 mod plan;
+mod props;
 mod ram;
 mod scenario;
 mod script;
@@ -18,6 +21,7 @@ mod source;
 mod state;
 mod status;
 mod stream;
+mod threads;
 
 pub use data::DataError;
 pub use migration::Migration;

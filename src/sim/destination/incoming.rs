@@ -27,7 +27,8 @@ impl Cast {
         cx.act(Act::Set, self.main_thread_load_event, at("qemu_loadvm_state", "qemu_event_set"));
         // 10.2: once there is a listen thread, it alone reports and tears down.
         let left_to_listen = self.plan.teardown == Teardown::MainBhJoin
-            && cx.with(&self.incoming, |mis| mis.have_listen_thread);
+            && loaded.is_err()
+            && cx.look(&self.incoming, |mis| mis.have_listen_thread);
         if loaded.is_err() && !left_to_listen {
             self.fail_incoming(cx).await;
         }
