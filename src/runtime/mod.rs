@@ -7,6 +7,7 @@
 //! of them have one meaning, in [`World`]; the runtimes differ in who moves next.
 
 mod access;
+mod apply;
 mod cell;
 pub mod controlled;
 mod fingerprint;
@@ -18,6 +19,8 @@ mod payload;
 mod persistent;
 mod ready;
 pub mod shuttle;
+mod state;
+mod step;
 mod stuck;
 pub mod threads;
 mod world;

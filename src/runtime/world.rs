@@ -1,12 +1,12 @@
-//! The world: all threads and objects of one execution, and what each operation
-//! does to them. Every runtime owns one and differs only in who moves next.
+//! The world: all threads and objects of one execution, with their contracts.
+//! Every runtime owns one and differs only in who moves next.
 //! Must not know: who schedules, or that there is such a thing as migration.
 
-use super::access::{Access, Place, Touch};
+use super::access::Touch;
 use super::cell::Observable;
-use super::fingerprint::{Bytes, fingerprint};
+use super::fingerprint::Bytes;
 use super::mutant::Mutant;
-use super::object::{Act, Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
+use super::object::{Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
 use crate::lock::{Rule, Site};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -133,16 +133,16 @@ pub struct World {
     /// The fault planted into the engines, for their tests.
     #[doc(hidden)]
     pub mutant: Mutant,
-    big: Vec<ObjectId>,
-    orders: Vec<(ObjectId, ObjectId)>,
+    pub(super) big: Vec<ObjectId>,
+    pub(super) orders: Vec<(ObjectId, ObjectId)>,
     /// Objects that reductions look at in every state: conditions, channels,
     /// processes, polled events.
     pub(super) contested: Vec<ObjectId>,
     /// Threads with an effect outside of their process, once somebody asked.
     pub(super) outward: OnceCell<Threads>,
     /// Processes that have exited, one bit each: their memory is gone.
-    dead: u8,
-    scratch: Bytes,
+    pub(super) dead: u8,
+    pub(super) scratch: Bytes,
 }
 
 impl World {
@@ -277,86 +277,6 @@ impl World {
         self.threads[thread.0 as usize].held.contains(&mutex)
     }
 
-    /// `thread` says what it will do next.
-    ///
-    /// # Panics
-    /// If that breaks the object's declared contract: our own mistake.
-    pub fn announce(&mut self, thread: ThreadId, call: Call) {
-        if self.is_over(thread) {
-            // It has just left with its process.
-            return;
-        }
-        let object = &self.objects[call.object.0 as usize];
-        let allowed = match call.op {
-            Op::Send(_) | Op::Drain => object.wakers,
-            Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.writers & object.users,
-            Op::Break | Op::Shutdown => object.writers,
-            _ => object.users,
-        };
-        assert!(
-            allowed.has(thread),
-            "contract broken: {} may not {} {} at {}",
-            self.threads[thread.0 as usize].name,
-            call.op.name(),
-            object.name,
-            call.site,
-        );
-        assert!(
-            object.polled || !matches!(call.op, Op::EventIsSet),
-            "contract broken: {} is not declared as polled",
-            object.name,
-        );
-        self.check_stall_rule(thread, &call);
-        if matches!(call.op, Op::Lock) && self.owner(call.object) == Some(thread) {
-            let message =
-                format!("{} locks {} twice", self.name(thread), self.name_of(call.object));
-            self.abort(Rule::TakenTwice, thread, call.site, message);
-        }
-        if matches!(call.op, Op::Lock) {
-            self.check_order(thread, &call);
-        }
-        self.threads[thread.0 as usize].phase = Phase::Waiting(call);
-    }
-
-    fn check_order(&mut self, thread: ThreadId, call: &Call) {
-        let held = &self.threads[thread.0 as usize].held;
-        let inverted =
-            |(outer, inner): &&(ObjectId, ObjectId)| *outer == call.object && held.contains(inner);
-        if let Some((outer, inner)) = self.orders.iter().find(inverted).copied() {
-            let (thread_name, inner, outer) =
-                (self.name(thread), self.name_of(inner), self.name_of(outer));
-            let message = format!("{thread_name} locks {outer} while it holds {inner}");
-            self.violate(Rule::OrderInversion, thread, call.site, message);
-        }
-    }
-
-    /// S1: nobody may hold a big lock while it waits for the environment.
-    fn check_stall_rule(&mut self, thread: ThreadId, call: &Call) {
-        let object = &self.objects[call.object.0 as usize];
-        let Some(environment) = object.environment else { return };
-        // The source's writes with its BQL held are by design: only a return
-        // path, which is not paced, must not be written to so.
-        let waits = match call.op {
-            Op::Recv | Op::SemWait | Op::EventWait => true,
-            Op::Drain => !object.paced,
-            _ => false,
-        };
-        if !waits {
-            return;
-        }
-        let state = &self.threads[thread.0 as usize];
-        let Some(&big) = state.held.iter().find(|held| self.big.contains(held)) else { return };
-        if state.vcpu {
-            *self.facts.entry("vcpu_page_faults_under_bql").or_default() += 1;
-            return;
-        }
-        let message = format!(
-            "{} holds {} while it waits for {environment} ({})",
-            state.name, self.objects[big.0 as usize].name, object.name
-        );
-        self.violate(Rule::HeldWaiting, thread, call.site, message);
-    }
-
     /// Records a broken rule; the execution goes on.
     pub fn violate(&mut self, rule: Rule, thread: ThreadId, site: Site, message: String) {
         let known = self.violations.iter().any(|v| {
@@ -408,360 +328,16 @@ impl World {
         }
     }
 
-    fn note(&mut self, thread: ThreadId, operation: &'static str, object: ObjectId, site: Site) {
+    pub(super) fn note(
+        &mut self,
+        thread: ThreadId,
+        operation: &'static str,
+        object: ObjectId,
+        site: Site,
+    ) {
         if let Some(log) = &mut self.log {
             let step = self.steps;
             log.push(Event { step, thread, operation, object, site, detail: String::new() });
         }
-    }
-
-    /// Does the pending operation of `thread`, taking `alternative` where it has
-    /// several, and leaves the outcome for the thread to pick up.
-    ///
-    /// # Panics
-    /// If the operation is not ready: the scheduler's mistake.
-    pub fn perform(&mut self, thread: ThreadId, alternative: u8) {
-        let index = thread.0 as usize;
-        if self.is_gated(thread) {
-            self.tick();
-        }
-        let Phase::Waiting(call) =
-            std::mem::replace(&mut self.threads[index].phase, Phase::Running)
-        else {
-            panic!("{} has nothing pending", self.threads[index].name);
-        };
-        self.steps += 1;
-        self.threads[index].stalled = 0;
-        self.note(thread, call.op.name(), call.object, call.site);
-        self.touch_by_op(thread, &call, alternative);
-        let outcome = self.apply(thread, &call, alternative);
-        if let (Some(_), Outcome::Received(payload)) = (&self.log, &outcome) {
-            let text = format!("{payload:?}");
-            self.annotate(|| text);
-        }
-        let state = &mut self.threads[index];
-        self.scratch.clear();
-        self.scratch.feed(&state.history);
-        self.scratch.feed(&outcome);
-        state.history = self.scratch.fingerprint();
-        state.outcome = Some(outcome);
-    }
-
-    fn tick(&mut self) {
-        self.ticks += 1;
-        for index in 0..self.threads.len() {
-            let Phase::Waiting(call) = &self.threads[index].phase else { continue };
-            if !(matches!(call.op, Op::Lock) && self.big.contains(&call.object)) {
-                continue;
-            }
-            let (site, object) = (call.site, call.object);
-            // A vCPU that faults with the lock held is inherent: counted apart.
-            if self.owner(object).is_some_and(|owner| self.threads[owner.0 as usize].vcpu) {
-                *self.facts.entry("bql_ticks_behind_a_faulting_vcpu").or_default() += 1;
-                continue;
-            }
-            let thread = &mut self.threads[index];
-            thread.stalled += 1;
-            let (stalled, vcpu) = (thread.stalled, thread.vcpu);
-            let fact = self.facts.entry("longest_bql_wait_ticks").or_default();
-            *fact = (*fact).max(u64::from(stalled));
-            if vcpu && stalled == self.stall_bound + 1 {
-                let message = format!(
-                    "{} waits for {} for more than {} ticks",
-                    self.threads[index].name,
-                    self.name_of(object),
-                    self.stall_bound
-                );
-                self.violate(Rule::Stalled, ThreadId(index as u8), site, message);
-            }
-        }
-    }
-
-    fn apply(&mut self, thread: ThreadId, call: &Call, alternative: u8) -> Outcome {
-        let spurious = &mut self.spurious;
-        let object = &mut self.objects[call.object.0 as usize];
-        let name = object.name;
-        let held = &mut self.threads[thread.0 as usize].held;
-        match (&call.op, &mut object.state) {
-            (Op::Start, State::Thread { created: true, .. }) => Outcome::Done,
-            (Op::Lock, State::Mutex { owner: owner @ None }) => {
-                *owner = Some(thread);
-                held.push(call.object);
-                Outcome::Done
-            }
-            (Op::TryLock, State::Mutex { owner }) => {
-                if owner.is_some() {
-                    return Outcome::Value(0);
-                }
-                *owner = Some(thread);
-                held.push(call.object);
-                Outcome::Value(1)
-            }
-            (Op::Unlock, State::Mutex { owner }) if *owner == Some(thread) => {
-                *owner = None;
-                held.retain(|id| *id != call.object);
-                Outcome::Done
-            }
-            (Op::SemTimedWait, State::Semaphore { .. }) if alternative == 1 => Outcome::Value(0),
-            (Op::SemWait | Op::SemTimedWait, State::Semaphore { count }) if *count > 0 => {
-                *count -= 1;
-                object.taken += 1;
-                Outcome::Value(1)
-            }
-            (Op::EventWait, State::Event { set: true }) => Outcome::Done,
-            (Op::EventIsSet, State::Event { set }) => Outcome::Value(u64::from(*set)),
-            (Op::CondBlock, State::Condition { waiting, signalled }) => {
-                if !signalled.has(thread) {
-                    assert!(alternative == 1 && *spurious > 0, "{name}: not signalled");
-                    *spurious -= 1;
-                }
-                *waiting = waiting.without(thread);
-                *signalled = signalled.without(thread);
-                Outcome::Done
-            }
-            (Op::Recv, State::Channel { queue, broken, .. }) => match queue.pop_front() {
-                Some(payload) => {
-                    object.taken += 1;
-                    Outcome::Received(payload)
-                }
-                None => {
-                    assert!(*broken, "{name}: nothing to receive");
-                    Outcome::Broken
-                }
-            },
-            (Op::Send(payload), State::Channel { queue, broken, silent }) => {
-                if *broken {
-                    let seems = *silent && alternative == 0;
-                    return if seems { Outcome::Done } else { Outcome::Broken };
-                }
-                queue.push_back(payload.clone());
-                Outcome::Done
-            }
-            (Op::Drain, State::Channel { broken, .. }) => {
-                if *broken {
-                    Outcome::Broken
-                } else {
-                    Outcome::Done
-                }
-            }
-            (Op::Load, State::Variable { value }) => Outcome::Value(*value),
-            (Op::Store(new), State::Variable { value }) => {
-                *value = *new;
-                Outcome::Done
-            }
-            (Op::Swap(new), State::Variable { value }) => {
-                Outcome::Value(std::mem::replace(value, *new))
-            }
-            (Op::CompareExchange(old, new), State::Variable { value }) => {
-                let found = *value;
-                if found == *old {
-                    *value = *new;
-                }
-                Outcome::Value(found)
-            }
-            (Op::Join, State::Thread { joined, .. }) => {
-                *joined = true;
-                Outcome::Done
-            }
-            (Op::Choose(n), _) => {
-                assert!(alternative < *n, "{name}: choice out of range");
-                Outcome::Value(u64::from(alternative))
-            }
-            (Op::Break, State::Channel { .. }) => self.cut(call.object),
-            (Op::Shutdown, State::Channel { .. }) => self.shut(call.object),
-            (Op::Exit, State::Process) => {
-                self.kill(thread);
-                Outcome::Done
-            }
-            (op, state) => {
-                panic!("{} on {name} is not ready or makes no sense: {state:?}", op.name())
-            }
-        }
-    }
-
-    /// The channels that break with `first`, itself included.
-    pub(super) fn link(&self, first: ObjectId) -> Vec<ObjectId> {
-        let linked = self.objects[first.0 as usize].linked.iter().copied();
-        std::iter::once(first).chain(linked).collect()
-    }
-
-    /// Breaks a link. Of a paced channel nothing in flight arrives.
-    fn cut(&mut self, first: ObjectId) -> Outcome {
-        if self.breaks == 0 || self.is_broken(first) {
-            return Outcome::Broken;
-        }
-        self.breaks -= 1;
-        for id in self.link(first) {
-            let object = &mut self.objects[id.0 as usize];
-            let paced = object.paced && self.timing == Timing::Idle;
-            if let State::Channel { queue, broken, silent } = &mut object.state {
-                if paced {
-                    queue.clear();
-                }
-                *broken = true;
-                *silent = self.timing == Timing::Any;
-            }
-        }
-        Outcome::Done
-    }
-
-    /// Whether `channel` is broken.
-    pub fn is_broken(&self, channel: ObjectId) -> bool {
-        matches!(self.objects[channel.0 as usize].state, State::Channel { broken: true, .. })
-    }
-
-    /// Whether `first` and all that break with it are broken.
-    pub(super) fn is_cut(&self, first: ObjectId) -> bool {
-        self.link(first).into_iter().all(|id| self.is_broken(id))
-    }
-
-    fn shut(&mut self, first: ObjectId) -> Outcome {
-        for id in self.link(first) {
-            if let State::Channel { broken, .. } = &mut self.objects[id.0 as usize].state {
-                *broken = true;
-            }
-        }
-        Outcome::Done
-    }
-
-    fn kill(&mut self, by: ThreadId) {
-        let process = self.threads[by.0 as usize].process;
-        self.dead |= 1 << process;
-        for thread in &mut self.threads {
-            let over = matches!(thread.phase, Phase::Finished | Phase::Killed);
-            if thread.process == process && !over {
-                thread.phase = Phase::Killed;
-            }
-        }
-    }
-
-    /// Does `act` at once, on behalf of `thread`.
-    ///
-    /// # Panics
-    /// If that breaks the object's declared contract: our own mistake.
-    pub fn act(&mut self, thread: ThreadId, act: Act, id: ObjectId, site: Site) {
-        self.note(thread, act.name(), id, site);
-        self.touch_by_act(thread, act, id);
-        let object = &mut self.objects[id.0 as usize];
-        let name = object.name;
-        let allowed =
-            if matches!(act, Act::Unlock | Act::Enqueue) { object.users } else { object.wakers };
-        assert!(
-            allowed.has(thread),
-            "contract broken: {} may not {} {name} at {site}",
-            self.threads[thread.0 as usize].name,
-            act.name(),
-        );
-        if let Some(guard) = object.guard.filter(|_| !matches!(act, Act::Unlock)) {
-            assert!(
-                self.threads[thread.0 as usize].held.contains(&guard),
-                "contract broken: {} without its lock at {site}",
-                act.name(),
-            );
-        }
-        match (act, &mut object.state) {
-            (Act::Unlock, State::Mutex { owner }) => {
-                assert!(!object.tried, "{name} is tried: its unlock is an operation");
-                if *owner == Some(thread) {
-                    *owner = None;
-                    self.threads[thread.0 as usize].held.retain(|held| *held != id);
-                } else {
-                    let message =
-                        format!("{} unlocks {name}, which it does not hold", self.name(thread));
-                    self.abort(Rule::Unbalanced, thread, site, message);
-                }
-            }
-            (Act::Post, State::Semaphore { count }) => *count += 1,
-            (Act::Set, State::Event { set }) => *set = true,
-            (Act::Enqueue, State::Condition { waiting, .. }) => *waiting = waiting.with(thread),
-            (Act::Signal, State::Condition { waiting, signalled }) => {
-                let asleep = *waiting & !*signalled;
-                assert!(asleep.len() <= 1, "{name}: one signal, several waiters");
-                *signalled = *waiting;
-            }
-            (Act::Broadcast, State::Condition { waiting, signalled }) => *signalled = *waiting,
-            (Act::Create, State::Thread { created, .. }) => *created = true,
-            (act, state) => panic!("{} on {name} makes no sense: {state:?}", act.name()),
-        }
-    }
-
-    /// `thread` has returned from its body.
-    pub fn finish(&mut self, thread: ThreadId) {
-        let state = &mut self.threads[thread.0 as usize];
-        state.phase = Phase::Finished;
-        // It knows nothing any more: equal ends are equal states.
-        state.history = 0;
-        self.touch(Place::Object(self.handle(thread)), Access::Write);
-        let state = &self.threads[thread.0 as usize];
-        if let Some(&held) = state.held.first() {
-            let message = format!("{} ends with {} held", self.name(thread), self.name_of(held));
-            let site = crate::lock::at("thread", "return");
-            self.abort(Rule::Unbalanced, thread, site, message);
-        }
-    }
-
-    /// Folds something that `thread` has seen into what it has observed.
-    pub fn observe(&mut self, thread: ThreadId, seen: u128) {
-        let history = &mut self.threads[thread.0 as usize].history;
-        *history = fingerprint(&(*history, seen));
-    }
-
-    /// `thread` forgets what it has observed: `locals` is all it still knows.
-    pub fn forget(&mut self, thread: ThreadId, locals: u128) {
-        self.threads[thread.0 as usize].history = locals;
-    }
-
-    fn has_exited(&self, process: u8) -> bool {
-        self.dead & 1 << process != 0
-    }
-
-    /// Whether only processes that have exited could still see `object`.
-    fn is_gone(&self, object: &Object) -> bool {
-        self.dead != 0 && {
-            let touchers = (object.users | object.wakers | object.writers) & self.everybody();
-            touchers.iter().all(|t| self.has_exited(self.threads[t.0 as usize].process))
-        }
-    }
-
-    /// The fingerprint of the whole state. Where the others stood at an abort
-    /// is nobody's business: all such ends are one.
-    pub fn state(&mut self) -> u128 {
-        if self.ended {
-            let end = self.violations.last().map(|v| (v.rule, v.thread, v.site, &v.message));
-            return fingerprint(&end);
-        }
-        let mutant = self.mutant;
-        let mut bytes = std::mem::take(&mut self.scratch);
-        bytes.clear();
-        for object in self.objects.iter().filter(|object| !self.is_gone(object)) {
-            if mutant == Mutant::Queues && matches!(object.state, State::Channel { .. }) {
-                continue;
-            }
-            bytes.feed(&object.state);
-        }
-        for (cell, owner) in self.cells.iter().zip(&self.cell_owners) {
-            if !owner.is_some_and(|process| self.has_exited(process)) {
-                cell.feed(&mut bytes);
-            }
-        }
-        for thread in &self.threads {
-            if self.has_exited(thread.process) {
-                continue;
-            }
-            let phase = match thread.phase {
-                Phase::Running => 0u8,
-                Phase::Waiting(_) => 1,
-                Phase::Finished | Phase::Killed => 2,
-            };
-            let forgotten = phase == 2 || mutant == Mutant::Histories;
-            let history = if forgotten { 0 } else { thread.history };
-            let stalled = if mutant == Mutant::Stalls { 0 } else { thread.stalled };
-            bytes.feed(&(phase, history, stalled));
-        }
-        bytes.feed(&self.dead);
-        bytes.feed(&(self.spurious, self.breaks, self.breaks_over));
-        let state = bytes.fingerprint();
-        self.scratch = bytes;
-        state
     }
 }
