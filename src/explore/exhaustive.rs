@@ -73,6 +73,7 @@ fn search<P: Program>(
                 frame.untried.append(&mut frame.spared);
             }
             if !seen.insert(state) {
+                execution.world(|world| result.learn_greatest(world));
                 if on_path.contains(&state) {
                     result.cut = Some("a cycle of states: the reduction does not hold".into());
                 }

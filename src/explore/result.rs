@@ -110,6 +110,16 @@ impl Exploration {
         }
     }
 
+    /// Raises the greatest of the facts known by those of an execution that joins
+    /// one already seen: its least may be still to come.
+    pub fn learn_greatest(&mut self, world: &World) {
+        for (name, value) in &world.facts {
+            if let Some(range) = self.facts.get_mut(name) {
+                range.1 = range.1.max(*value);
+            }
+        }
+    }
+
     /// Widens the ranges of the facts by those of a finished execution.
     pub fn learn(&mut self, world: &World) {
         for (name, value) in &world.facts {

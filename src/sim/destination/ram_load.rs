@@ -6,6 +6,7 @@ use super::incoming::LoadError;
 use crate::lock::{Rule, at};
 use crate::runtime::{Act, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::plan::Teardown;
 use crate::sim::ram::Content;
 use crate::sim::status::PostcopyState;
 use std::sync::Arc;
@@ -38,9 +39,25 @@ impl Cast {
         for (page, _) in self.pages.iter().zip(received).filter(|(_, received)| *received) {
             cx.act(Act::Set, *page, at("ram_block_enable_notify", "UFFDIO_REGISTER"));
         }
-        // From here on only the listen thread places pages.
-        let me = cx.me();
-        cx.world(|world| self.pages.iter().for_each(|page| world.retire(*page, me)));
+        // From here on only the listen thread places pages, and whoever tears down
+        // lets go of those that never came.
+        if self.plan.teardown != Teardown::MainBhJoin {
+            let me = cx.me();
+            cx.world(|world| self.pages.iter().for_each(|page| world.retire(*page, me)));
+        }
+    }
+
+    /// `cleanup_range()`: UFFDIO_UNREGISTER wakes who waits for a page; one that
+    /// never came is all zeroes.
+    pub fn cleanup_range<R: Runtime>(&self, cx: &R) {
+        let received = cx.look(&self.received, |received| received.clone());
+        for (n, _) in received.iter().enumerate().filter(|(_, received)| !**received) {
+            let zeroes = Arc::from(vec![0; self.guest.before[n].len()]);
+            cx.with(&self.memory[n], |memory| {
+                memory.content.get_or_insert(zeroes);
+            });
+            cx.act(Act::Set, self.pages[n], at("cleanup_range", "UFFDIO_UNREGISTER"));
+        }
     }
 
     /// `ram_load_postcopy()` and `qemu_ufd_copy_ioctl()`: the page is there for

@@ -27,6 +27,7 @@ impl Cast {
             self.postcopy_fault_thread_notify(cx, FaultEvent::Quit).await;
             cx.join(fault, at("postcopy_ram_incoming_cleanup", "qemu_thread_join")).await;
         }
+        self.cleanup_range(cx);
     }
 
     /// `migration_incoming_state_destroy()`.
