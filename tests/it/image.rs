@@ -49,7 +49,7 @@ fn a_real_guest_is_the_same_after_postcopy_with_one_recovery() {
     let mut image = Vec::new();
     lzma_rs::xz_decompress(&mut &packed[..], &mut image).expect("an xz file");
     assert_eq!(image.len(), 25_165_824);
-    for seed in 0..5 {
+    for seed in 0..100 {
         let migrated = migrate("qemu-10.0", &image, seed, PATIENCE);
         assert!(migrated.completed && migrated.differs_at.is_none(), "seed {seed}: {migrated:?}");
         assert_eq!(migrated.recoveries, 1, "seed {seed}");
@@ -73,8 +73,11 @@ fn the_recovery_deadlock_is_there_on_real_threads_too() {
 #[test]
 fn a_watchdog_ends_a_run_and_says_who_waits_for_what() {
     let image: Vec<u8> = std::iter::repeat_n(image(), 16).flatten().collect();
-    let migrated = migrate("qemu-10.0", &image, 1, Duration::from_millis(5));
-    assert!(!migrated.completed);
     let waits = "mon_iothread waits for MIGRATION event (destination) (sem_wait) in management";
-    assert!(migrated.hang.iter().any(|line| line.starts_with(waits)), "{migrated:?}");
+    // However busy the machine is, one of these finds the threads under way.
+    let shown = [5, 10, 20, 40].into_iter().any(|patience| {
+        let migrated = migrate("qemu-10.0", &image, 1, Duration::from_millis(patience));
+        !migrated.completed && migrated.hang.iter().any(|line| line.starts_with(waits))
+    });
+    assert!(shown);
 }
