@@ -6,6 +6,7 @@ mod dpor;
 mod engine;
 mod engines_agree;
 mod image;
+mod invariants;
 mod mutants;
 mod random;
 mod readme;
