@@ -6,7 +6,7 @@ use super::fingerprint::Bytes;
 use super::object::ObjectId;
 use super::world::World;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Part of the state: something whose content can be fingerprinted.
 pub trait Observable: Send + Sync {
@@ -28,6 +28,8 @@ struct Content<T> {
     protection: Protection,
     index: u16,
     data: Mutex<T>,
+    /// The name under which it was freed, once it was.
+    freed: OnceLock<&'static str>,
 }
 
 /// Shared data of type `T`. A handle: clones are the same cell.
@@ -41,6 +43,7 @@ impl<T> Clone for Cell<T> {
 
 impl<T: Hash + Send> Observable for Content<T> {
     fn feed(&self, bytes: &mut Bytes) {
+        bytes.feed(&self.freed.get().is_some());
         bytes.feed(&*self.data.lock().expect("no panic while held"));
     }
 }
@@ -49,7 +52,8 @@ impl<T: Hash + Send + 'static> Cell<T> {
     /// Adds a cell to `world`.
     pub fn new(world: &mut World, protection: Protection, data: T) -> Cell<T> {
         let index = world.cells.len() as u16;
-        let content = Arc::new(Content { protection, index, data: Mutex::new(data) });
+        let (data, freed) = (Mutex::new(data), OnceLock::new());
+        let content = Arc::new(Content { protection, index, data, freed });
         world.cells.push(content.clone());
         world.cell_owners.push(None);
         Cell(content)
@@ -69,6 +73,17 @@ impl<T: Hash + Send + 'static> Cell<T> {
     /// Its index among the world's cells.
     pub fn index(&self) -> u16 {
         self.0.index
+    }
+
+    /// Frees it, as QEMU's `name`: whoever uses it from now on breaks BQL012.
+    pub fn free(&self, name: &'static str) {
+        // Freed twice is a use after the first time, which is told by then.
+        let _ = self.0.freed.set(name);
+    }
+
+    /// The name under which it was freed, if it was.
+    pub fn freed(&self) -> Option<&'static str> {
+        self.0.freed.get().copied()
     }
 
     /// Reads or writes the data outside of any thread: at the judging.

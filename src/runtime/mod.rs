@@ -251,6 +251,19 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         self.used(cell, Access::Read, cell.peek(|data| f(data)))
     }
 
+    /// Frees `cell`, as QEMU's `name`: a use like any other, and the last.
+    fn free<T: Hash + Send + 'static>(&self, cell: &Cell<T>, name: &'static str) {
+        let me = self.me();
+        self.world(|world| world.touch(Place::Cell(cell.index()), Access::Write));
+        if let Some(freed) = cell.freed() {
+            let message = format!("{freed} is freed twice");
+            self.world(|world| {
+                world.violate(Rule::UseAfterTeardown, me, at("use after free", freed), message);
+            });
+        }
+        cell.free(name);
+    }
+
     /// Checks a use of `cell` that gave `seen`, which the thread now knows.
     ///
     /// # Panics
@@ -271,6 +284,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
                     world.name_of(mutex)
                 ),
                 Protection::HandOver => world.touch(Place::Cell(cell.index()), access),
+            }
+            if let Some(freed) = cell.freed() {
+                let message = format!("{} uses {freed} after it was freed", world.name(me));
+                world.violate(Rule::UseAfterTeardown, me, at("use after free", freed), message);
             }
             world.observe(me, fingerprint(&seen));
         });

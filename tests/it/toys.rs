@@ -3,7 +3,8 @@
 use crate::script::{Do, Script};
 use bqlcheck::lock::at;
 use bqlcheck::runtime::{
-    Body, Object, ObjectId, Program, Runtime, State, ThreadId, Threads, Timing, World,
+    Body, Cell, Object, ObjectId, Program, Protection, Runtime, State, ThreadId, Threads, Timing,
+    World,
 };
 use std::sync::Arc;
 
@@ -35,6 +36,44 @@ impl Program for OneLock {
     }
 
     fn judge(&self, _: &ObjectId, _: &mut World) {}
+}
+
+/// A thread that uses what its creator frees, before or after it joins it.
+pub struct Freed {
+    pub joined: bool,
+}
+
+impl Program for Freed {
+    type Shared = (Cell<u8>, ThreadId);
+
+    fn setup(&self, world: &mut World) -> (Cell<u8>, ThreadId) {
+        let creator = Threads::of(&[world.thread("creator", 0)]);
+        let user = world.thread("user", 0);
+        world.born_by(user, creator, creator);
+        (Cell::new(world, Protection::HandOver, 0), user)
+    }
+
+    fn body<R: Runtime>(&self, shared: Arc<(Cell<u8>, ThreadId)>, cx: R) -> Body {
+        let joined = self.joined;
+        Box::pin(async move {
+            let ((cell, user), site) = (&*shared, at("toy", "join"));
+            if cx.me() == *user {
+                cx.started().await;
+                cx.with(cell, |data| *data += 1);
+                return;
+            }
+            if !joined {
+                cx.free(cell, "toy->data");
+            }
+            cx.create(*user, site);
+            cx.join(*user, site).await;
+            if joined {
+                cx.free(cell, "toy->data");
+            }
+        })
+    }
+
+    fn judge(&self, _: &(Cell<u8>, ThreadId), _: &mut World) {}
 }
 
 /// Two threads, two locks, taken in opposite order if `inverted`.

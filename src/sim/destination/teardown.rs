@@ -51,6 +51,7 @@ impl Cast {
         let _ = self.migrate_send_rp_message(cx, Reply::Shut(failed), site).await;
         cx.op(Op::Store(0), self.to_src_file, at(function, "mis->to_src_file = NULL")).await;
         cx.with(&self.incoming, |mis| mis.destroyed = true);
+        cx.free(&self.requests, "mis->page_requested");
     }
 
     /// 10.0 and later assert the BQL; a plan whose hooks go without drops that.
