@@ -2,7 +2,7 @@
 //! proposals of the discussion differ.
 //! Must not know: what a plan leads to.
 
-use super::data::{self, DataError};
+use super::data::{self, DataError, Model};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -120,42 +120,11 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("vfio-takes-bql", include_str!("../../models/plans/vfio-takes-bql.json")),
 ];
 
-impl Plan {
-    /// The names of the built-in plans, in the order of the matrix.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name)
-    }
+impl Model for Plan {
+    const KIND: &'static str = "plan";
+    const FOLDER: &'static str = "models/plans";
+    const BUILT_IN: &'static [(&'static str, &'static str)] = &BUILT_IN;
 
-    /// The built-in plan called `name`.
-    ///
-    /// # Errors
-    /// If there is none of that name.
-    pub fn built_in(name: &str) -> Result<Plan, DataError> {
-        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = Plan::names().collect();
-            let message = format!("no such plan; a file, or one of: {}", known.join(", "));
-            return Err(DataError { file: name.into(), place: None, message });
-        };
-        let file = format!("models/plans/{name}.json");
-        data::parse(&file, text).and_then(|plan: Plan| plan.checked(&file))
-    }
-
-    /// The plan in the file at `path`.
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not a plan, or contradicts itself.
-    pub fn load(path: &Path) -> Result<Plan, DataError> {
-        data::load(path).and_then(|plan: Plan| plan.checked(&path.display().to_string()))
-    }
-
-    pub(crate) fn checked(self, file: &str) -> Result<Plan, DataError> {
-        match self.contradiction() {
-            None => Ok(self),
-            Some(message) => Err(DataError { file: file.into(), place: None, message }),
-        }
-    }
-
-    /// What in the plan cannot be true together.
     fn contradiction(&self) -> Option<String> {
         if self.schema != 1 {
             return Some(format!("schema {} is not known; this program reads 1", self.schema));
@@ -178,5 +147,32 @@ impl Plan {
             return Some("\"teardown\": \"main-bh-join\" exists from version 10.2 on".into());
         }
         None
+    }
+}
+
+impl Plan {
+    /// The names of the built-in plans, in the order of the matrix.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// The built-in plan called `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn built_in(name: &str) -> Result<Plan, DataError> {
+        data::built_in(name)
+    }
+
+    /// The plan in the file at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a plan, or contradicts itself.
+    pub fn load(path: &Path) -> Result<Plan, DataError> {
+        data::load(path).and_then(|model: Plan| model.checked(&path.display().to_string()))
+    }
+
+    pub(crate) fn checked(self, file: &str) -> Result<Plan, DataError> {
+        data::checked(self, file)
     }
 }

@@ -2,7 +2,7 @@
 //! the model is; and the verdict that each plan must get in it.
 //! Must not know: what is explored how.
 
-use super::data::{self, DataError};
+use super::data::{self, DataError, Model};
 use crate::lock::Rule;
 use crate::runtime::Timing;
 use serde::{Deserialize, Serialize};
@@ -178,43 +178,11 @@ impl Size {
     }
 }
 
-impl Scenario {
-    /// The names of the built-in scenarios, in the order of the matrix.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name)
-    }
+impl Model for Scenario {
+    const KIND: &'static str = "scenario";
+    const FOLDER: &'static str = "models/scenarios";
+    const BUILT_IN: &'static [(&'static str, &'static str)] = &BUILT_IN;
 
-    /// The built-in scenario called `name`.
-    ///
-    /// # Errors
-    /// If there is none of that name.
-    pub fn built_in(name: &str) -> Result<Scenario, DataError> {
-        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = Scenario::names().collect();
-            let message = format!("no such scenario; a file, or one of: {}", known.join(", "));
-            return Err(DataError { file: name.into(), place: None, message });
-        };
-        let file = format!("models/scenarios/{name}.json");
-        data::parse(&file, text).and_then(|scenario: Scenario| scenario.checked(&file))
-    }
-
-    /// The scenario in the file at `path`.
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not a scenario, or contradicts itself.
-    pub fn load(path: &Path) -> Result<Scenario, DataError> {
-        let file = path.display().to_string();
-        data::load(path).and_then(|scenario: Scenario| scenario.checked(&file))
-    }
-
-    pub(crate) fn checked(self, file: &str) -> Result<Scenario, DataError> {
-        match self.contradiction() {
-            None => Ok(self),
-            Some(message) => Err(DataError { file: file.into(), place: None, message }),
-        }
-    }
-
-    /// What in the scenario cannot be true together.
     fn contradiction(&self) -> Option<String> {
         if self.schema != 1 {
             return Some(format!("schema {} is not known; this program reads 1", self.schema));
@@ -235,6 +203,33 @@ impl Scenario {
             .iter()
             .find(|device| twice(**device))
             .map(|device| format!("\"devices\" names {device:?} twice"))
+    }
+}
+
+impl Scenario {
+    /// The names of the built-in scenarios, in the order of the matrix.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// The built-in scenario called `name`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn built_in(name: &str) -> Result<Scenario, DataError> {
+        data::built_in(name)
+    }
+
+    /// The scenario in the file at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a scenario, or contradicts itself.
+    pub fn load(path: &Path) -> Result<Scenario, DataError> {
+        data::load(path).and_then(|model: Scenario| model.checked(&path.display().to_string()))
+    }
+
+    pub(crate) fn checked(self, file: &str) -> Result<Scenario, DataError> {
+        data::checked(self, file)
     }
 
     /// Why the scenario cannot be had in `size`, if it cannot.
