@@ -7,4 +7,5 @@ pub mod explore;
 pub mod lock;
 pub mod report;
 pub mod runtime;
+pub mod scan;
 pub mod sim;
