@@ -4,6 +4,8 @@
 
 pub mod finding;
 pub mod ir;
+pub mod mask;
+pub mod parse;
 
 pub use finding::{
     Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status, Unparsed,
