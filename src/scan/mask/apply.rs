@@ -99,11 +99,8 @@ impl<'a> Walk<'a> {
         let close = self.close(index + 1);
         match rule {
             Rule::Blank => {
-                // `QEMU_PACKED` has no arguments, what follows in parentheses is
-                // its own only if the two touch.
-                let touches = self.start(index + 1) == self.end(index);
-                let doubled = self.is(index + 1, b'(') && self.is(index + 2, b'(');
-                let end = close.filter(|_| touches || doubled).unwrap_or(index);
+                // `GRAPH_RDLOCK_PTR (*hook)(…)` has no arguments.
+                let end = close.filter(|_| !self.is(index + 2, b'*')).unwrap_or(index);
                 self.blank(index, end);
                 Some(end + 1)
             }
@@ -244,12 +241,19 @@ impl<'a> Walk<'a> {
         if !self.begins(index) {
             return None;
         }
-        let close = self.close(index + 1)?;
         if self.braces == 0 {
             return self.declaration(index);
         }
         if keyword(self.word(index)) {
             return None;
+        }
+        let Some(close) = self.close(index + 1) else { return self.alone(index) };
+        if let Some(end) = self.statements(index + 1, close) {
+            // `DLOG(a(); b());`: its statements are left.
+            self.blank(index, index + 1);
+            self.blank(close, close);
+            self.fresh = index + 2;
+            return Some(end);
         }
         match self.tokens.get(close + 1)?.kind {
             // No statement of C looks so: a loop of somebody's own.
@@ -267,6 +271,33 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         }
+    }
+
+    /// A macro that is a whole statement, without arguments and semicolon.
+    fn alone(&mut self, index: usize) -> Option<usize> {
+        let next = self.tokens.get(index + 1)?;
+        let is = self.capital(index) && next.kind == Kind::Ident && self.new_line(index);
+        is.then(|| {
+            let name = String::from_utf8_lossy(self.word(index)).into_owned();
+            self.marks.insert(self.start(index), Mark::Macro { name, args: String::new() });
+            self.blank(index, index);
+            self.fresh = index + 1;
+            index + 1
+        })
+    }
+
+    /// Where to go on if there are whole statements in the parentheses.
+    fn statements(&self, open: usize, close: usize) -> Option<usize> {
+        let mut at = open + 1;
+        while at < close {
+            match self.tokens[at].kind {
+                Kind::Punct(b';') => return Some(open + 1),
+                Kind::Punct(b'{') => return None,
+                Kind::Punct(b'(') => at = self.close(at).unwrap_or(close) + 1,
+                _ => at += 1,
+            }
+        }
+        None
     }
 
     /// A macro in place of a declaration.

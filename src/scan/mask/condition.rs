@@ -88,6 +88,8 @@ pub fn settle(text: &[u8], tokens: &mut [Token], out: &mut [u8]) {
                 }
                 state.last = match byte {
                     b':' if is_label(text, tokens, index) => Last::Other,
+                    // A list of values.
+                    b'{' if index > 0 && tokens[index - 1].kind == Kind::Punct(b'=') => Last::Comma,
                     b';' | b'{' | b'}' | b':' => Last::Boundary(byte),
                     b',' => Last::Comma,
                     b'(' => Last::Open,
