@@ -469,14 +469,14 @@ impl Flow<'_, '_> {
         mut state: State,
         next: &mut Vec<State>,
     ) {
-        if let Some(dropped) = state.dropped.iter().position(|dropped| *dropped == lock) {
+        if let Some(dropped) = state.dropped.iter().position(|d| *d == lock || d.is(&lock)) {
             // The caller's, which was released for a while.
             state.dropped.remove(dropped);
             self.event(What::Acquire(lock.key), at, &state);
             next.push(state);
             return;
         }
-        let same = |held: &Object| held.is(&lock) || self.summaries.one_lock(held, &lock);
+        let same = |held: &Object| held.is(&lock);
         if !recursive && state.held.iter().any(same) {
             self.event(What::Twice(lock.key, None), at, &state);
             return;
@@ -678,7 +678,7 @@ impl Flow<'_, '_> {
             let acquires = self.summaries.outcome(node).acquires.clone();
             for lock in acquires {
                 let lock = substitute(&lock, &call.args);
-                if state.dropped.contains(&lock) {
+                if state.dropped.iter().any(|d| *d == lock || d.is(&lock)) {
                     continue;
                 }
                 let same = |held: &Object| held.is(&lock) || self.summaries.one_lock(held, &lock);

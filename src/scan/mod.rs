@@ -3,6 +3,8 @@
 //! Must not know: files and directories, how a finding is shown.
 
 mod contexts;
+mod apply;
+mod diff_text;
 pub mod finding;
 mod flow;
 mod hooks;
@@ -22,6 +24,10 @@ mod summary;
 mod tables;
 mod tree;
 mod wakers;
+pub mod mbox;
+mod overlay;
+pub mod patch;
+mod patch_error;
 
 pub use finding::{
     Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status, Unparsed,

@@ -5,7 +5,7 @@
 use super::ir::{
     Base, Callee, Comparison, End, Expr, Guard, Name, Op, Path,
 };
-use super::map::Map;
+use super::map::{Map, Set};
 use super::place::{AIO_CONTEXT, Key, NONE, Object, Place, RCU, Root, Scope};
 use super::program::{FnId, Program, Sym};
 use super::tables::{self, Contracts};
@@ -306,6 +306,8 @@ struct Resolver<'p> {
     temps: Map<u32, Var>,
     /// The name that a temporary's call has.
     temp_names: Map<u32, Sym>,
+    /// Those whose call has no arguments.
+    plain_temps: Set<u32>,
     /// By the text of a call that gives the same each time.
     predicates: Map<(Sym, Vec<Name>), Var>,
     /// The variables that locks are reached through.
@@ -324,6 +326,7 @@ pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved
         opaque: Map::default(),
         temps: Map::default(),
         temp_names: Map::default(),
+        plain_temps: Set::default(),
         predicates: Map::default(),
         lock_roots: Vec::new(),
         vars: 0,
@@ -634,7 +637,9 @@ impl Resolver<'_> {
             Expr::Temp(temp) => {
                 arg.word = self.temp_names.get(temp).copied();
                 // `foo(migrate_get_current())`: what a call gives, by its name.
-                if let Some(name) = arg.word {
+                if let Some(name) = arg.word
+                    && self.plain_temps.contains(temp)
+                {
                     arg.place = Some(Place { root: Root::Call(name), fields: Vec::new() });
                 }
             }
@@ -673,6 +678,9 @@ impl Resolver<'_> {
                 let sym = self.scope.sym(*name);
                 step.name = Some(sym);
                 self.temp_names.insert(call.temp, sym);
+                if call.args.is_empty() {
+                    self.plain_temps.insert(call.temp);
+                }
                 match self.scope.param(*name) {
                     Some(at) => step.invoke = Invoke::Param(at),
                     None => self.named(sym, call, &mut step),
@@ -711,7 +719,14 @@ impl Resolver<'_> {
             let text = self.scope.program.text(sym);
             let is_aio = aio.lock.iter().chain(&aio.unlock).any(|name| name == text);
             step.object = match lock {
-                LockCall::LockOf(key) | LockCall::UnlockOf(key) => Some(Object::only(key)),
+                LockCall::LockOf(key) | LockCall::UnlockOf(key) => Some(match object(Some(0)) {
+                    // `bdrv_dirty_bitmap_lock(bitmap)` is of that bitmap.
+                    Some(Object { mut place, .. }) => {
+                        place.fields.push(key.name);
+                        Object { key, place }
+                    }
+                    None => Object::only(key),
+                }),
                 _ if is_aio => Some(Object { key: AIO_CONTEXT, ..unknown }),
                 _ => Some(object(Some(0)).unwrap_or(unknown)),
             };

@@ -13,6 +13,7 @@ mod readme;
 mod reduction;
 mod replay;
 mod results;
+mod scan_patch;
 mod script;
 mod simulator;
 mod timeline;
