@@ -34,7 +34,7 @@ fn each_package_is_named_in_one_file() {
         ("shuttle::sync", "runtime/shuttle.rs"),
         ("shuttle::scheduler", "runtime/shuttle.rs"),
         ("shuttle::Runner", "runtime/shuttle.rs"),
-        ("xxhash_rust::", "runtime/fingerprint.rs"),
+        ("xxhash_rust::", "lock/fingerprint.rs"),
         ("clap::", "cli/args.rs"),
         ("indicatif::", "cli/progress.rs"),
         ("ctrlc::", "cli/interrupt.rs"),

@@ -13,6 +13,7 @@ mod readme;
 mod reduction;
 mod replay;
 mod results;
+mod scan_report;
 mod script;
 mod simulator;
 mod timeline;
