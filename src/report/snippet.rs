@@ -34,8 +34,15 @@ pub fn indent(name: &str, line: u32) -> usize {
     line.max(1).ilog10() as usize + " = : ".len() + 1 + name.len()
 }
 
-/// How far a title is.
-pub const TITLE_INDENT: usize = "warning[BQL001]: ".len();
+/// How far the title is.
+pub fn title_indent(gravity: Gravity, code: &str) -> usize {
+    let name = match gravity {
+        Gravity::Error => "error",
+        Gravity::Warning => "warning",
+        Gravity::Note => "note",
+    };
+    name.len() + "[]: ".len() + code.len()
+}
 
 /// `message` with a line end.
 pub fn snippet(message: &Message<'_>, colour: bool) -> String {
@@ -102,6 +109,6 @@ error[BQL001]: load_cleanup is called
             3 + indent("note", 2541)
         )));
         let bare = snippet(&Message { source: None, line: 0, notes: &[], ..message }, false);
-        assert!(bare.ends_with("\n --> migration/savevm.c\n"), "{bare}");
+        assert!(bare.ends_with("\n--> migration/savevm.c\n"), "{bare}");
     }
 }

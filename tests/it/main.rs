@@ -16,6 +16,7 @@ mod results;
 mod scan_report;
 mod script;
 mod simulator;
+mod suppress;
 mod timeline;
 mod toys;
 mod witness;

@@ -320,7 +320,7 @@ fn hostile() -> Report {
 fn hostile_source(_: &str) -> Option<Arc<[u8]>> {
     let line = b"\xff\xfe\x1b[2J\x00 \xe2\x80\xae call(\x9b);\r\n";
     let mut text: Vec<u8> = line.repeat(16);
-    text.extend([b'x'; 1_000_000]);
+    text.resize(1_000_000, b'x');
     Some(Arc::from(text))
 }
 
@@ -330,13 +330,14 @@ fn hostile_text_breaks_no_form() {
         for format in Format::ALL {
             let options = Options { format, all, colour: false };
             let text = render(&hostile(), &hostile_source, options);
+            // Strings of JSON may hold what only a terminal minds.
+            let data = matches!(format, Format::Json | Format::Sarif | Format::Gitlab);
             let acts = |letter: &char| {
-                (letter.is_control() && *letter != '\n' && !matches!(format, Format::Json))
-                    || (letter.is_control() && (*letter as u32) < 0x20 && *letter != '\n')
+                letter.is_control() && *letter != '\n' && !(data && !letter.is_ascii())
             };
             let found = text.chars().find(acts);
             assert_eq!(found, None, "{format:?}");
-            if !matches!(format, Format::Json | Format::Gitlab | Format::Sarif) {
+            if !data {
                 assert!(!text.contains('\u{202e}') && !text.contains('\u{2028}'), "{format:?}");
                 assert!(text.len() < 100_000, "{format:?}: {} bytes", text.len());
             }
@@ -495,7 +496,8 @@ fn what_counts_makes_the_exit_code() {
         let text = shown(&report, Format::Text, false);
         assert!(text.contains(&format!("): {}:", verdict.name())), "{what}: {text}");
         if verdict == Verdict::Inconclusive {
-            assert!(text.contains("Not clean, since"), "{what}: {text}");
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert!(words.join(" ").contains("Not clean, since"), "{what}: {text}");
         }
     }
 }

@@ -135,7 +135,7 @@ mod tests {
         let (text, meant) = line(b"a\x1b[2J\xff\xfe f(x);", 1, 9).expect("there is a line");
         assert_eq!((text.as_str(), meant.as_str()), ("a\u{fffd}[2J\u{fffd}\u{fffd} f(x);", "f"));
         let mut long = b"f(".to_vec();
-        long.extend([b'x'; 10_000_000]);
+        long.resize(10_000_000, b'x');
         let (text, meant) = line(&long, 1, 1).expect("its beginning is shown");
         assert_eq!((text.len(), meant.as_str()), (WIDEST + 3, "f"));
         assert_eq!(line(&long, 1, 9_000_000), None);

@@ -6,12 +6,16 @@ use super::clean::clean;
 use super::shown::{Shown, place, plural};
 use crate::report::columns::{WIDTH, wrap};
 use crate::report::fold;
-use crate::scan::{Finding, PatchResult, Status};
+use crate::scan::{Finding, Grade, PatchResult, Standing, Status};
 use std::collections::{BTreeMap, HashMap};
 
-/// `text` folded behind `head`, which takes `width`; ends lines.
+/// `text` folded behind `head`, which takes `width`; ends lines. A head that is
+/// wider is folded with it.
 pub fn hang(head: &str, width: usize, text: &str) -> String {
-    let rows = wrap(text, WIDTH.saturating_sub(width).max(20));
+    if head.chars().count() > width || width > WIDTH / 2 {
+        return fold(2, &format!("{head} {text}"));
+    }
+    let rows = wrap(text, WIDTH - width);
     let head = |nth| if nth == 0 { head } else { "" };
     let row = |(nth, row): (usize, &String)| format!("{:width$}{row}\n", head(nth));
     rows.iter().enumerate().map(row).collect()
@@ -65,7 +69,8 @@ pub fn patches(shown: &Shown<'_>) -> String {
     if patches.len() > 1 {
         let new = shown.report.counted().filter(|finding| finding.status == Status::New);
         let new = codes('+', new);
-        let fixed = codes('-', shown.fixed());
+        let of_old = |finding: &&Finding| shown.report.standing(finding) == Standing::Fixed;
+        let fixed = codes('-', shown.report.findings.iter().filter(of_old));
         let parts: Vec<String> = new.into_iter().chain(fixed).collect();
         let sum = if parts.is_empty() { "no change".into() } else { parts.join(", ") };
         text += &fold(2, &format!("the whole series: {sum}"));
@@ -90,7 +95,7 @@ fn balance(shown: &Shown<'_>, patch: &PatchResult, findings: &HashMap<&str, &Fin
     ] {
         let there = prints.iter().filter_map(|print| findings.get(print.as_str()).copied());
         let count = |finding: &&Finding| {
-            let quiet = finding.suppressed.is_some() || finding.grade == crate::scan::Grade::Note;
+            let quiet = finding.suppressed.is_some() || finding.grade == Grade::Note;
             shown.all || !quiet
         };
         parts.extend(codes(sign, there.filter(count)));

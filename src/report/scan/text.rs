@@ -7,7 +7,7 @@ use super::shown::{Shown, frame, place, plural, root, waker};
 use super::tables::{changes, hang, patches};
 use crate::report::columns::{WIDTH, wrap};
 use crate::report::fold;
-use crate::report::snippet::{Gravity, Message, TITLE_INDENT, indent, snippet};
+use crate::report::snippet::{Gravity, Message, indent, snippet, title_indent};
 use crate::scan::{Finding, Grade, Status, Suppression};
 
 /// How many functions that were not understood are named without `--all`.
@@ -83,7 +83,7 @@ fn aligned(text: &str, indent: usize) -> String {
 
 /// `said` with its title folded.
 fn message(said: &Message<'_>, colour: bool) -> String {
-    let title = aligned(said.title, TITLE_INDENT);
+    let title = aligned(said.title, title_indent(said.gravity, said.code));
     let said = Message { title: &title, notes: said.notes, source: said.source.clone(), ..*said };
     snippet(&said, colour)
 }
