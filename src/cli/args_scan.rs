@@ -147,6 +147,24 @@ mod tests {
     }
 
     #[test]
+    fn the_scan_s_options_are_in_the_readme_and_no_others() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("\n## The scan\n").expect("a section");
+        let (section, _) = section.split_once("\n### ").expect("another after it");
+        let verbs = Verbs::command();
+        let scan = verbs.find_subcommand("scan").expect("it is there");
+        let name = |argument: &clap::Arg| argument.get_long().map(|long| format!("--{long}"));
+        let mut offered: Vec<String> = scan.get_arguments().filter_map(name).collect();
+        let rows = section.lines().filter_map(|row| row.strip_prefix("| `"));
+        let rows = rows.filter(|row| row.starts_with("--"));
+        let named = rows.map(|row| row.split([' ', '`']).next().expect("split gives one"));
+        let mut named: Vec<String> = named.map(String::from).collect();
+        offered.sort();
+        named.sort();
+        assert_eq!(named, offered);
+    }
+
+    #[test]
     fn a_scan_is_read_in_order() {
         let line = "bqlcheck scan qemu --patch a.mbx --patch - --only migration --only hw/vfio \
                     --format sarif --all --no-cache --out report.sarif";

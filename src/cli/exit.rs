@@ -12,7 +12,7 @@ pub const TABLE: &str = "Exit codes:
   0    clean, or as declared
   1    findings, or not as declared
   2    bad invocation or unreadable input
-  3    inconclusive: a budget or a bound was hit, or a replay diverged
+  3    inconclusive: cut short, a replay diverged, or code not understood
   4    nothing to check
   5    a patch does not apply
   101  a bug of bqlcheck itself

@@ -246,6 +246,12 @@ fn concise_is_to_the_letter() {
 #[test]
 fn json_is_to_the_letter() {
     expect("report.json", &shown(&report(), Format::Json, false));
+    let known = Baseline::empty().updated(&report().findings[..1], |_| true, true);
+    let baseline = known.expect("accepted").compare(&patched().findings, |_| true);
+    let report = Report { baseline: Some(baseline), ..patched() };
+    expect("series.json", &shown(&report, Format::Json, true));
+    expect("series.concise", &shown(&report, Format::Concise, false));
+    expect("known.txt", &shown(&report, Format::Text, false));
 }
 
 #[test]

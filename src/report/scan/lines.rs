@@ -139,7 +139,8 @@ mod tests {
         let (text, meant) = line(&long, 1, 1).expect("its beginning is shown");
         assert_eq!((text.len(), meant.as_str()), (WIDEST + 3, "f"));
         assert_eq!(line(&long, 1, 9_000_000), None);
-        assert_eq!(line("\u{e4}".repeat(300).as_bytes(), 1, 2).expect("cut").0.len() > 120, true);
+        // A column inside of a letter.
+        assert!(line("\u{e4}".repeat(300).as_bytes(), 1, 2).is_some());
     }
 
     #[test]
