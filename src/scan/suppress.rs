@@ -115,9 +115,16 @@ fn comment(
 
 /// Whether what stands at `line` parsed clean: else there could be no finding.
 fn understood(facts: &FileFacts, line: u32) -> bool {
-    let function = facts.functions.iter().map(|function| function.line).filter(|at| *at <= line);
-    let unparsed = facts.unparsed.iter().map(|(_, at)| *at).filter(|at| *at <= line);
-    unparsed.max() <= function.max()
+    let functions = facts.functions.iter();
+    if functions.clone().any(|function| (function.line..=function.end_line).contains(&line)) {
+        return true;
+    }
+    // The name of a function stands up to two lines below its beginning.
+    let last = |lines: &mut dyn Iterator<Item = u32>| {
+        lines.filter(|at| *at <= line.saturating_add(2)).max()
+    };
+    let function = last(&mut functions.map(|function| function.line));
+    last(&mut facts.unparsed.iter().map(|(_, at)| *at)) <= function
 }
 
 /// The lines that the comment at `line` speaks of; none if there is no code

@@ -104,13 +104,24 @@ fn one_of_no_use_says_why() {
 
 #[test]
 fn one_in_a_function_that_was_not_understood_is_not_judged() {
-    let text = "int odd(void)\n{\n/* bqlcheck: allow(BQL003): why */\ng();\n}\n";
-    let allow = Allow { rule: "BQL003".into(), reason: "why".into(), line: 3 };
-    let unparsed = vec![("odd".into(), 1)];
-    let facts = FileFacts { unparsed, allows: vec![allow], ..FileFacts::default() };
-    let file = File { path: PATH, facts: &facts, text: text.as_bytes() };
-    let all = suppress(&mut [], &[file], &Config::default(), |_| true);
-    assert_eq!((all.len(), &all[0].fault), (1, &None));
+    let inside = "int odd(void)\n{\n/* bqlcheck: allow(BQL003): why */\ng();\n}\n";
+    let before = "/* bqlcheck: allow(BQL003): why */\nstatic int\nodd(void)\n{\n}\n";
+    for (text, line, odd, parsed, judged) in [
+        (inside, 3, vec![1], vec![], false),
+        (before, 1, vec![3], vec![], false),
+        // It is in another function, or the one that was not understood is above.
+        (inside, 3, vec![99], vec![function(0, 1, 5)], true),
+        (inside, 3, vec![6], vec![function(0, 1, 5)], true),
+        (before, 1, vec![], vec![function(0, 3, 5)], true),
+    ] {
+        let allow = Allow { rule: "BQL003".into(), reason: "why".into(), line };
+        let unparsed = odd.iter().map(|line| ("odd".to_string(), *line)).collect();
+        let facts =
+            FileFacts { functions: parsed, unparsed, allows: vec![allow], ..FileFacts::default() };
+        let file = File { path: PATH, facts: &facts, text: text.as_bytes() };
+        let all = suppress(&mut [], &[file], &Config::default(), |_| true);
+        assert_eq!((all.len(), all[0].fault.is_some()), (1, judged), "{text} {odd:?}");
+    }
 }
 
 #[test]
