@@ -4,14 +4,33 @@
 
 pub mod baseline;
 pub mod config;
+mod contexts;
 pub mod finding;
 pub mod fingerprint;
+mod flow;
+mod hooks;
 pub mod ir;
+mod judge;
+mod local;
+mod lower;
+mod map;
+pub mod mask;
+mod order;
+pub mod parse;
+mod place;
+mod program;
+mod qapi;
+mod resolve;
+mod summary;
 pub mod suppress;
+mod tables;
+mod tree;
 mod verdict;
+mod wakers;
 
 pub use finding::{
     Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status,
     Suppression, Unparsed, Waker,
 };
+pub use tree::{Analysis, Sources, Tree, analyse, facts, scan};
 pub use verdict::{Standing, Verdict};

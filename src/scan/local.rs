@@ -1,0 +1,406 @@
+//! What one function, or it and what it calls, shows whoever the caller is: locks
+//! that some ways out leave held, locks taken twice, locks that are needed.
+//! Must not know: threads, but for who starts where.
+
+use super::contexts::Context;
+use super::finding::{Contract, Grade};
+use super::flow::{Entry, Exit, To, What};
+use super::judge::{Judged, finding, plain_event};
+use super::map::{Map, Set};
+use super::place::{BQL, Key, Object, RCU};
+use super::program::{FnId, Sym};
+use super::resolve::{CallStep, Invoke, LockCall, NEGATIVE, Step, ZERO};
+use super::summary::{NodeId, Summaries};
+use super::tables::{self, ContextKind};
+use crate::lock::Rule;
+
+/// All findings of this kind.
+pub(super) fn findings(
+    summaries: &mut Summaries<'_>,
+    contexts: &[Context],
+    found: &mut Vec<Judged>,
+) {
+    let callbacks = locks_of_callbacks(summaries, contexts);
+    let mut needs: Map<NodeId, Vec<Need>> = Map::default();
+    for id in summaries.program.ids() {
+        if !summaries.is_relevant(id) {
+            continue;
+        }
+        for bql in [false, true] {
+            let node = summaries.root(id, Entry::plain(bql, false));
+            twice(summaries, node, &callbacks, found);
+            unbalanced(summaries, node, found);
+        }
+    }
+    for context in contexts {
+        for &node in &context.order {
+            collect_needs(summaries, node, &mut needs);
+        }
+    }
+    unmet(summaries, contexts, &needs, found);
+    never_posted(summaries, found);
+}
+
+fn push(found: &mut Vec<Judged>, judged: Judged) {
+    let same = |known: &Judged| {
+        known.sink == judged.sink
+            && known.finding.rule == judged.finding.rule
+            && known.finding.path == judged.finding.path
+            && known.finding.function == judged.finding.function
+    };
+    if !found.iter().rev().take(400).any(same) {
+        found.push(judged);
+    }
+}
+
+/// The locks that callbacks of an event loop take.
+fn locks_of_callbacks(summaries: &mut Summaries<'_>, contexts: &[Context]) -> Set<Key> {
+    let mut keys = Set::default();
+    let mut functions: Vec<FnId> = Vec::new();
+    for registration in &summaries.hooks.registrations {
+        let row = &tables::roots().registrars[usize::from(registration.registrar)];
+        let polled = matches!(
+            row.context,
+            ContextKind::Main
+                | ContextKind::Aio
+                | ContextKind::Coroutine
+                | ContextKind::MainCoroutine
+        );
+        if polled {
+            functions.push(registration.function);
+        }
+    }
+    let _ = contexts;
+    for function in functions {
+        if summaries.is_relevant(function) {
+            let node = summaries.root(function, Entry::plain(true, false));
+            keys.extend(summaries.outcome(node).acquires.iter().map(|lock| lock.key));
+        }
+    }
+    keys
+}
+
+/// Locks that are taken while held, and event loops that would take them.
+fn twice(
+    summaries: &Summaries<'_>,
+    node: NodeId,
+    callbacks: &Set<Key>,
+    found: &mut Vec<Judged>,
+) {
+    let program = summaries.program;
+    let id = summaries.function(node);
+    for event in &summaries.outcome(node).events {
+        let (message, sink, grade) = match &event.what {
+            What::Twice(key, None) => {
+                (format!("{} is taken while it is held", key.text(program)), *key, Grade::Error)
+            }
+            What::Twice(key, Some(to)) => {
+                let callee = program.name_of(summaries.function(*to));
+                let message =
+                    format!("{callee}() takes {}, which is held", key.text(program));
+                (message, *key, Grade::Error)
+            }
+            What::PollsWith(key, to) if callbacks.contains(key) => {
+                let callee = program.name_of(summaries.function(*to));
+                let message = format!(
+                    "{callee}() polls for events while {} is held, and a callback takes it",
+                    key.text(program)
+                );
+                (message, *key, Grade::Warning)
+            }
+            // The BQL is taken twice within the function, whoever calls.
+            What::BqlTwice if event.own_bql => {
+                ("the BQL is taken while it is held".to_owned(), BQL, Grade::Error)
+            }
+            _ => continue,
+        };
+        let finding =
+            finding(program, id, event, Rule::TakenTwice, grade, message, |_| {});
+        push(found, Judged { finding, sink: sink.text(program) });
+    }
+}
+
+/// Whether a function itself, not one that it calls, takes a lock of this class
+/// and releases it again.
+fn takes_itself(summaries: &Summaries<'_>, id: FnId, key: Key) -> bool {
+    let resolved = summaries.resolved(id);
+    let mut steps = resolved.blocks.iter().flat_map(|block| &block.ops);
+    steps.any(|step| match step {
+        Step::Call(call) => match call.lock {
+            Some(LockCall::BqlLock) => key == BQL,
+            Some(LockCall::LockOf(of)) => key == of,
+            Some(LockCall::Lock) => call.object.as_ref().is_some_and(|object| object.key == key),
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+/// Ways out that leave a lock held, where others do not.
+fn unbalanced(summaries: &Summaries<'_>, node: NodeId, found: &mut Vec<Judged>) {
+    let program = summaries.program;
+    let id = summaries.function(node);
+    let outcome = summaries.outcome(node);
+    let exits = &outcome.exits;
+    if exits.len() < 2 || outcome.capped {
+        return;
+    }
+    let entry = summaries.entry(node);
+    let mut locks: Vec<Object> = exits.iter().flat_map(|exit| exit.taken.clone()).collect();
+    if !entry.bql && exits.iter().any(|exit| exit.bql) {
+        locks.push(Object::only(BQL));
+    }
+    locks.dedup();
+    for lock in locks {
+        let held = |exit: &Exit| match lock.key {
+            BQL => exit.bql,
+            _ => exit.taken.contains(&lock),
+        };
+        let (with, without): (Vec<&Exit>, Vec<&Exit>) = exits.iter().partition(|exit| held(exit));
+        if with.is_empty() || without.is_empty() || !takes_itself(summaries, id, lock.key) {
+            continue;
+        }
+        let with_signs = with.iter().fold(0, |signs, exit| signs | exit.signs);
+        let without_signs = without.iter().fold(0, |signs, exit| signs | exit.signs);
+        // A returned value that tells the two apart is a way to say so, unless it
+        // says failure for the one that holds the lock.
+        let told = with_signs & without_signs == 0;
+        let failure = with_signs == NEGATIVE
+            || (with_signs == ZERO && without_signs & (ZERO | NEGATIVE) == 0);
+        if told && !failure {
+            continue;
+        }
+        let line = with.iter().map(|exit| exit.line).min().unwrap_or(0);
+        let name = match lock.key {
+            BQL => "the BQL".to_owned(),
+            RCU => "the RCU read section".to_owned(),
+            key => key.text(program),
+        };
+        let message = format!("{}() returns with {name} held on some paths", program.name_of(id));
+        let judged = finding(
+            program,
+            id,
+            &plain_event(line),
+            Rule::Unbalanced,
+            Grade::Error,
+            message,
+            |finding| {
+                for exit in without.iter().take(2) {
+                    finding.notes.push(format!(
+                        "released on the way to {}:{}",
+                        program.path_of(id),
+                        exit.line
+                    ));
+                }
+            },
+        );
+        push(found, Judged { finding: judged, sink: format!("return with {name}") });
+    }
+}
+
+/// A lock that is needed at a call and not held there.
+#[derive(Clone, PartialEq, Eq)]
+struct Need {
+    /// The lock: its class, or a member's name where a comment says no more.
+    key: Key,
+    by_name: Option<Sym>,
+    text: String,
+    source: String,
+    callee: String,
+    grade: Grade,
+    line: u32,
+}
+
+fn collect_needs(summaries: &Summaries<'_>, node: NodeId, needs: &mut Map<NodeId, Vec<Need>>) {
+    let program = summaries.program;
+    for event in &summaries.outcome(node).events {
+        let need = match &event.what {
+            What::NeedsLock(row, key) => {
+                let row = &summaries.contracts.locks[usize::from(*row)];
+                Need {
+                    key: *key,
+                    by_name: None,
+                    text: row.text.clone(),
+                    source: row.source.clone(),
+                    callee: row.function.clone(),
+                    grade: Grade::Error,
+                    line: event.line,
+                }
+            }
+            What::NeedsCommented(function, row) => {
+                let (file, at) = summaries.comment_rows[*row as usize];
+                let lock = summaries
+                    .commented(*function)
+                    .iter()
+                    .find(|(known, ..)| known == row)
+                    .and_then(|(_, _, lock)| *lock);
+                let Some(lock) = lock else { continue };
+                let file = &program.files[file as usize];
+                let comment = &file.facts.contracts[at as usize];
+                Need {
+                    key: Key { owner: super::place::UNKNOWN, name: lock },
+                    by_name: Some(lock),
+                    text: comment.text.clone(),
+                    source: format!("comment at {}:{}", file.path, comment.line),
+                    callee: program.name_of(*function).to_owned(),
+                    grade: Grade::Warning,
+                    line: event.line,
+                }
+            }
+            _ => continue,
+        };
+        let known = needs.entry(node).or_default();
+        if !known.contains(&need) {
+            known.push(need);
+        }
+    }
+}
+
+impl Need {
+    fn met(&self, held: &[Key]) -> bool {
+        held.iter().any(|held| *held == self.key || self.by_name == Some(held.name))
+    }
+}
+
+/// Needs that no caller on the way from a root meets.
+fn unmet(
+    summaries: &Summaries<'_>,
+    contexts: &[Context],
+    needs: &Map<NodeId, Vec<Need>>,
+    found: &mut Vec<Judged>,
+) {
+    let program = summaries.program;
+    for context in contexts {
+        for &node in &context.order {
+            let Some(own) = needs.get(&node) else { continue };
+            let hops = context.path(summaries, node);
+            for need in own {
+                let above = hops.iter().filter_map(|hop| hop.edge.as_ref());
+                if above.clone().any(|edge| need.met(&edge.held)) {
+                    continue;
+                }
+                let doubtful = above.filter(|edge| matches!(edge.to, To::Hook(..))).count();
+                let id = summaries.function(node);
+                let lock = match need.by_name {
+                    Some(name) => program.text(name).to_owned(),
+                    None => need.key.text(program),
+                };
+                let message = format!("{}() is called without {lock}", need.callee);
+                let grade = if doubtful > 1 { Grade::Note } else { need.grade };
+                let judged = finding(
+                    program,
+                    id,
+                    &plain_event(need.line),
+                    Rule::NeedsBql,
+                    grade,
+                    message,
+                    |finding| {
+                        finding.contract = Some(Contract {
+                            text: need.text.clone(),
+                            source: need.source.clone(),
+                        });
+                    },
+                );
+                push(found, Judged { finding: judged, sink: format!("{} {lock}", need.callee) });
+            }
+        }
+    }
+}
+
+/// Threads that alone post a semaphore in their loop, and leave the loop early
+/// without a post.
+fn never_posted(summaries: &Summaries<'_>, found: &mut Vec<Judged>) {
+    let program = summaries.program;
+    let mut posters: Map<Key, Set<FnId>> = Map::default();
+    let mut waited: Set<Key> = Set::default();
+    for id in program.ids() {
+        for block in &summaries.resolved(id).blocks {
+            for step in &block.ops {
+                let Step::Call(call) = step else { continue };
+                let Some(object) = &call.object else { continue };
+                if call.wake.is_some() {
+                    posters.entry(object.key).or_default().insert(id);
+                }
+                if call.wait.is_some() && call.invoke == Invoke::Nothing {
+                    waited.insert(object.key);
+                }
+            }
+        }
+    }
+    let threads: Set<FnId> = (summaries.hooks.registrations.iter())
+        .filter(|row| {
+            let row = &tables::roots().registrars[usize::from(row.registrar)];
+            row.context == ContextKind::Thread
+        })
+        .map(|row| row.function)
+        .collect();
+    for &thread in &threads {
+        let resolved = summaries.resolved(thread);
+        let posts: Vec<&CallStep> = (resolved.blocks.iter().flat_map(|block| &block.ops))
+            .filter_map(|step| match step {
+                Step::Call(call) if call.wake.is_some() => Some(&**call),
+                _ => None,
+            })
+            .collect();
+        for post in &posts {
+            let Some(object) = &post.object else { continue };
+            let alone = posters.get(&object.key).is_some_and(|posters| posters.len() == 1);
+            if !alone || !waited.contains(&object.key) {
+                continue;
+            }
+            let last = posts.iter().filter(|other| {
+                other.object.as_ref().is_some_and(|other| other.key == object.key)
+            });
+            let last = last.map(|call| call.line).max().unwrap_or(0);
+            let Some(line) = early_exit(summaries, thread, last) else { continue };
+            let name = object.key.text(program);
+            let message = format!(
+                "{}() can end without posting {name}, which others wait for",
+                program.name_of(thread)
+            );
+            let judged = finding(
+                program,
+                thread,
+                &plain_event(line),
+                Rule::WaitForever,
+                Grade::Warning,
+                message,
+                |_| {},
+            );
+            push(found, Judged { finding: judged, sink: format!("no post of {name}") });
+        }
+    }
+}
+
+/// Where a loop that contains the line `post` is left by a jump past it: the
+/// line of the return that follows.
+fn early_exit(summaries: &Summaries<'_>, thread: FnId, post: u32) -> Option<u32> {
+    let function = summaries.program.function(thread);
+    // A jump out of the loop to a label behind the last post, from before it.
+    let mut jumps = false;
+    let mut end = 0;
+    for block in &function.blocks {
+        let line = block.ops.iter().filter_map(|op| match op {
+            super::ir::Op::Call(call) => Some(call.line),
+            _ => None,
+        });
+        let first = line.clone().min();
+        if let super::ir::End::Goto(to) = block.end {
+            let target = &function.blocks[to as usize];
+            let target_line = target.ops.iter().find_map(|op| match op {
+                super::ir::Op::Call(call) => Some(call.line),
+                super::ir::Op::Assign { line, .. } => Some(*line),
+                _ => None,
+            });
+            if let (Some(from), Some(to)) = (first, target_line) {
+                jumps |= from < post && to > post;
+            }
+        }
+        if let super::ir::End::Return { line, .. } = block.end
+            && line > post
+        {
+            end = end.max(line);
+        }
+    }
+    (jumps && end > 0).then_some(end)
+}

@@ -1,0 +1,156 @@
+//! The order in which locks are taken: two that are taken both ways round, and
+//! documented orders that are not kept.
+//! Must not know: what is done under the locks.
+
+use super::contexts::Context;
+use super::finding::{Contract, Grade};
+use super::flow::{Event, To, What};
+use super::judge::{Judged, finding, plain_event};
+use super::map::Map;
+use super::place::{AIO_CONTEXT, BQL, Key, NONE, RCU, UNKNOWN};
+use super::program::FnId;
+use super::summary::Summaries;
+use super::tables;
+use crate::lock::Rule;
+
+/// Where a lock is taken while another is held.
+#[derive(Clone, Copy)]
+struct Place {
+    function: FnId,
+    line: u32,
+    column: u32,
+    conditional: bool,
+}
+
+/// Whether an order of this lock with others can deadlock and is told apart by
+/// its class: readers of RCU do not exclude each other.
+fn counts(key: Key) -> bool {
+    !matches!(key, RCU | AIO_CONTEXT) && key.owner != UNKNOWN
+}
+
+/// All orders met, each with its first place.
+fn orders(summaries: &Summaries<'_>, contexts: &[Context]) -> Map<(Key, Key), Vec<Place>> {
+    let mut orders: Map<(Key, Key), Vec<Place>> = Map::default();
+    let mut seen = vec![false; summaries.count()];
+    for node in contexts.iter().flat_map(|context| &context.order).copied() {
+        if std::mem::replace(&mut seen[node as usize], true) {
+            continue;
+        }
+        let function = summaries.function(node);
+        let outcome = summaries.outcome(node);
+        let mut put = |first: Key, then: Key, place: Place| {
+            if first != then && counts(first) && counts(then) {
+                let places = orders.entry((first, then)).or_default();
+                if !places.iter().any(|known| known.function == place.function) {
+                    places.push(place);
+                }
+            }
+        };
+        for event in &outcome.events {
+            let Event { line, column, conditional, .. } = *event;
+            let place = Place { function, line, column, conditional };
+            let taken = match event.what {
+                What::Acquire(key) => key,
+                What::AcquireBql => BQL,
+                _ => continue,
+            };
+            for &held in &event.held {
+                put(held, taken, place);
+            }
+            if event.bql {
+                put(BQL, taken, place);
+            }
+        }
+        for edge in &outcome.edges {
+            let To::Node(to) = edge.to else { continue };
+            if edge.held.is_empty() {
+                continue;
+            }
+            let below = summaries.outcome(to);
+            let (line, conditional) = (edge.line, edge.conditional);
+            let place = Place { function, line, column: 0, conditional };
+            for lock in &below.acquires {
+                for &held in &edge.held {
+                    put(held, lock.key, place);
+                }
+            }
+        }
+    }
+    orders
+}
+
+/// Findings of BQL008.
+pub(super) fn findings(
+    summaries: &Summaries<'_>,
+    contexts: &[Context],
+    found: &mut Vec<Judged>,
+) {
+    let program = summaries.program;
+    let orders = orders(summaries, contexts);
+    let mut documented: Vec<(Key, Key, &str)> = Vec::new();
+    for row in &tables::locks().order {
+        let key = |text: &str| match text {
+            "BQL" => Some(BQL),
+            text => super::resolve::key(program, text),
+        };
+        if let (Some(first), Some(then)) = (key(&row.first), key(&row.then)) {
+            documented.push((first, then, &row.source));
+        }
+    }
+    let mut pairs: Vec<(Key, Key)> = orders.keys().copied().collect();
+    pairs.sort_by_key(|(first, then)| (first.text(program), then.text(program)));
+    for (first, then) in pairs {
+        let rule = documented.iter().find(|(f, t, _)| (*f, *t) == (then, first));
+        let known = documented.iter().any(|(f, t, _)| (*f, *t) == (first, then));
+        let back = orders.get(&(then, first));
+        if known || (rule.is_none() && back.is_none()) {
+            continue;
+        }
+        // Each pair once: at the order that is documented to be wrong, else at
+        // the one with fewer places.
+        if rule.is_none()
+            && let Some(back) = back
+        {
+            let here = &orders[&(first, then)];
+            let fewer = (here.len(), first.text(program)) <= (back.len(), then.text(program));
+            if !fewer || first.owner == NONE && first != BQL && then.owner == NONE && then != BQL {
+                continue;
+            }
+        }
+        let names = (first.text(program), then.text(program));
+        for place in &orders[&(first, then)] {
+            let event = Event {
+                column: place.column,
+                conditional: place.conditional,
+                ..plain_event(place.line)
+            };
+            let message = format!("{} is taken while {} is held", names.1, names.0);
+            let grade = if rule.is_some() { Grade::Error } else { Grade::Warning };
+            let finding = finding(
+                program,
+                place.function,
+                &event,
+                Rule::OrderInversion,
+                grade,
+                message,
+                |finding| {
+                    if let Some((_, _, source)) = rule {
+                        finding.contract = Some(Contract {
+                            text: format!("{} is taken before {}", names.1, names.0),
+                            source: (*source).to_owned(),
+                        });
+                    }
+                    for other in back.into_iter().flatten().take(3) {
+                        finding.notes.push(format!(
+                            "the other way round: {}() at {}:{}",
+                            program.name_of(other.function),
+                            program.path_of(other.function),
+                            other.line
+                        ));
+                    }
+                },
+            );
+            found.push(Judged { finding, sink: format!("{} {}", names.0, names.1) });
+        }
+    }
+}

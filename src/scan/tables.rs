@@ -1,0 +1,368 @@
+//! The scan's knowledge of QEMU as data: lock functions, waits, roots, protocol
+//! facts, contracts. The files are in models/.
+//! Must not know: how any of it is used.
+
+use super::finding::Grade;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::sync::LazyLock;
+
+/// `models/scan/locks.json`.
+#[derive(Deserialize)]
+pub struct Locks {
+    pub bql: BqlNames,
+    pub mutex: MutexNames,
+    /// Functions that take one certain lock.
+    pub wrappers: Vec<Wrapper>,
+    pub rcu: Pair,
+    #[serde(rename = "aio-context")]
+    pub aio_context: Pair,
+    /// Documented orders.
+    pub order: Vec<Order>,
+    /// Classes of which all instances that meet are one lock.
+    #[serde(rename = "shared-by-class")]
+    pub shared_by_class: Vec<Shared>,
+}
+
+/// The BQL's functions, in both spellings.
+#[derive(Deserialize)]
+pub struct BqlNames {
+    pub lock: Vec<String>,
+    pub unlock: Vec<String>,
+    /// Whether this thread holds it.
+    pub locked: Vec<String>,
+    /// Guards that take it unless it is held.
+    pub guards: Vec<String>,
+    /// Macros that assert the main thread, which holds it.
+    #[serde(rename = "main-thread")]
+    pub main_thread: Vec<String>,
+}
+
+/// Functions on a mutex that is their first argument.
+#[derive(Deserialize)]
+pub struct MutexNames {
+    pub lock: Vec<String>,
+    pub trylock: Vec<String>,
+    pub unlock: Vec<String>,
+}
+
+/// A pair of functions.
+#[derive(Deserialize)]
+pub struct Pair {
+    pub lock: Vec<String>,
+    pub unlock: Vec<String>,
+}
+
+/// `qemu_mutex_lock_ramlist()`.
+#[derive(Deserialize)]
+pub struct Wrapper {
+    pub lock: String,
+    pub unlock: String,
+    pub class: String,
+}
+
+/// `first` is taken before `then`.
+#[derive(Deserialize)]
+pub struct Order {
+    pub first: String,
+    pub then: String,
+    pub source: String,
+}
+
+/// A class whose instances are one lock where they meet.
+#[derive(Deserialize)]
+pub struct Shared {
+    pub class: String,
+}
+
+/// `models/scan/waits.json`.
+#[derive(Deserialize)]
+pub struct Waits {
+    pub waits: Vec<Wait>,
+    pub wakes: Vec<Wake>,
+}
+
+/// A function that may block.
+#[derive(Deserialize)]
+pub struct Wait {
+    pub function: String,
+    /// The argument that says what is waited for.
+    pub object: Option<usize>,
+    pub kind: WaitKind,
+    /// The argument that is the mutex released meanwhile.
+    pub mutex: Option<usize>,
+    /// Whether the BQL is released meanwhile.
+    #[serde(default, rename = "releases-bql")]
+    pub releases_bql: bool,
+    /// `yields`: a coroutine does not block there.
+    #[serde(rename = "in-coroutine")]
+    pub in_coroutine: Option<String>,
+}
+
+/// A function that ends a wait.
+#[derive(Deserialize)]
+pub struct Wake {
+    pub function: String,
+    pub object: Option<usize>,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitKind {
+    Semaphore,
+    Event,
+    Condition,
+    Join,
+    NetworkRead,
+    NetworkWrite,
+    Sleep,
+    Poll,
+    CpuWork,
+    Rcu,
+    Exclusive,
+    BqlCondition,
+}
+
+impl WaitKind {
+    /// As in a message: "waits for the network".
+    pub fn what(self) -> &'static str {
+        match self {
+            WaitKind::Semaphore => "waits for a semaphore",
+            WaitKind::Event => "waits for an event",
+            WaitKind::Condition | WaitKind::BqlCondition => "waits for a condition",
+            WaitKind::Join => "joins a thread",
+            WaitKind::NetworkRead => "reads from the network",
+            WaitKind::NetworkWrite => "writes to the network",
+            WaitKind::Sleep => "sleeps",
+            WaitKind::Poll => "polls for events",
+            WaitKind::CpuWork => "waits for work on a vCPU",
+            WaitKind::Rcu => "waits for RCU readers",
+            WaitKind::Exclusive => "waits for all vCPUs to stop",
+        }
+    }
+}
+
+/// `models/scan/roots.json`.
+#[derive(Deserialize)]
+pub struct Roots {
+    pub registrars: Vec<Registrar>,
+    pub hooks: Vec<HookRoot>,
+    pub functions: Vec<FunctionRoot>,
+}
+
+/// A function that hands a callback to some thread.
+#[derive(Deserialize)]
+pub struct Registrar {
+    pub function: String,
+    /// The argument that is the callback.
+    pub callback: usize,
+    /// The argument that is the thread's name.
+    pub name: Option<usize>,
+    /// The argument that is the thread's handle.
+    pub handle: Option<usize>,
+    /// The argument that says in which context it runs.
+    #[serde(rename = "where")]
+    pub place: Option<usize>,
+    pub context: ContextKind,
+}
+
+/// A member whose functions some thread calls.
+#[derive(Deserialize)]
+pub struct HookRoot {
+    #[serde(rename = "type")]
+    pub ty: String,
+    pub field: String,
+    pub context: ContextKind,
+}
+
+/// A function that is a root by its name.
+#[derive(Deserialize)]
+pub struct FunctionRoot {
+    pub name: String,
+    pub context: ContextKind,
+}
+
+/// Who runs a root, and with what.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextKind {
+    /// A thread of its own, without the BQL.
+    Thread,
+    /// The main loop, with the BQL.
+    Main,
+    /// A coroutine that the main loop runs.
+    MainCoroutine,
+    /// A coroutine; who enters it is taken to be the main loop.
+    Coroutine,
+    /// An AioContext: the main loop's, or an IOThread's.
+    Aio,
+    /// A pool's thread, without the BQL.
+    Worker,
+    /// The RCU thread, with the BQL.
+    Rcu,
+    /// A vCPU's thread with the BQL.
+    VcpuHeld,
+    /// A vCPU's thread without the BQL.
+    Vcpu,
+    /// A vCPU's thread while all others stand still, without the BQL.
+    Exclusive,
+    /// Whoever registers it.
+    Registrar,
+    /// The main loop, or the registrar's own main context.
+    RegistrarOrMain,
+    Signal,
+}
+
+/// `models/scan/threads.json`.
+#[derive(Deserialize)]
+pub struct Threads {
+    pub threads: Vec<Thread>,
+}
+
+/// A thread's name as `-name debug-threads=on` shows it.
+#[derive(Deserialize)]
+pub struct Thread {
+    /// Its entry function.
+    pub entry: String,
+    pub name: String,
+}
+
+/// `models/scan/facts.json`: what the protocol says and no function shows.
+#[derive(Deserialize)]
+pub struct Facts {
+    pub facts: Vec<Fact>,
+}
+
+/// A protocol fact.
+#[derive(Deserialize)]
+pub struct Fact {
+    pub id: String,
+    /// The entry function of the thread, or several with `|`; none: any.
+    pub root: Option<String>,
+    /// `Type.member` of the hook that it speaks of.
+    pub hook: Option<String>,
+    /// Only the handlers of owners that set this member are called there.
+    #[serde(rename = "only-owners-with")]
+    pub only_owners_with: Option<String>,
+    /// The kind of wait that it speaks of.
+    pub wait: Option<WaitKind>,
+    /// A function on the path, or several with `|`.
+    pub through: Option<String>,
+    /// What a finding that it concerns is worth.
+    pub grade: Grade,
+    pub text: String,
+    pub source: String,
+}
+
+/// `models/contracts/*.json`.
+#[derive(Deserialize)]
+pub struct Contracts {
+    pub hooks: Vec<HookContract>,
+    pub functions: Vec<FunctionContract>,
+    pub locks: Vec<LockContract>,
+}
+
+/// What a hook's caller must hold.
+#[derive(Deserialize)]
+pub struct HookContract {
+    #[serde(rename = "type")]
+    pub ty: String,
+    pub field: String,
+    pub bql: Held,
+    /// Whether the hook may release it and take it again.
+    #[serde(default, rename = "may-release")]
+    pub may_release: bool,
+    /// Whether a protocol fact speaks of it.
+    #[serde(default, rename = "postcopy-fact")]
+    pub postcopy_fact: bool,
+    pub text: String,
+    pub source: String,
+}
+
+/// What a function's caller must hold.
+#[derive(Deserialize)]
+pub struct FunctionContract {
+    pub name: String,
+    pub bql: Held,
+    pub text: String,
+    pub source: String,
+}
+
+/// A lock other than the BQL that a function's caller must hold.
+#[derive(Deserialize)]
+pub struct LockContract {
+    pub function: String,
+    /// `RAMState.bitmap_mutex`.
+    pub lock: String,
+    pub held: bool,
+    pub text: String,
+    pub source: String,
+}
+
+/// What is asked of the BQL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    Held,
+    NotHeld,
+    Either,
+}
+
+fn read<T: DeserializeOwned>(text: &str, file: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("models/{file}: {error}"))
+}
+
+macro_rules! table {
+    ($file:literal) => {
+        read(include_str!(concat!("../../models/", $file)), $file)
+    };
+}
+
+static LOCKS: LazyLock<Locks> = LazyLock::new(|| table!("scan/locks.json"));
+static WAITS: LazyLock<Waits> = LazyLock::new(|| table!("scan/waits.json"));
+static ROOTS: LazyLock<Roots> = LazyLock::new(|| table!("scan/roots.json"));
+static THREADS: LazyLock<Threads> = LazyLock::new(|| table!("scan/threads.json"));
+static FACTS: LazyLock<Facts> = LazyLock::new(|| table!("scan/facts.json"));
+static CONTRACTS: LazyLock<[Contracts; 3]> = LazyLock::new(|| {
+    [table!("contracts/7.2.json"), table!("contracts/10.0.json"), table!("contracts/10.2.json")]
+});
+
+/// The functions that take and release locks.
+pub fn locks() -> &'static Locks {
+    &LOCKS
+}
+
+/// The functions that wait and wake.
+pub fn waits() -> &'static Waits {
+    &WAITS
+}
+
+/// Where threads of control begin.
+pub fn roots() -> &'static Roots {
+    &ROOTS
+}
+
+/// The names of threads.
+pub fn threads() -> &'static [Thread] {
+    &THREADS.threads
+}
+
+/// The protocol facts.
+pub fn facts() -> &'static [Fact] {
+    &FACTS.facts
+}
+
+/// The contracts of the version that a tree's `VERSION` names: of the newest
+/// known one that is not newer.
+pub fn contracts(version: &str) -> &'static Contracts {
+    let mut numbers = version.split('.').map(|part| part.trim().parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    match version {
+        // A tree without a version is taken to be new.
+        (0, 0) => &CONTRACTS[1],
+        version if version < (10, 0) => &CONTRACTS[0],
+        version if version < (10, 2) => &CONTRACTS[1],
+        _ => &CONTRACTS[2],
+    }
+}
