@@ -421,6 +421,24 @@ fn colours_change_nothing_but_colours() {
 }
 
 #[test]
+fn long_lists_are_cut_and_say_so() {
+    let mut report = report();
+    let waker = report.findings[2].wakers[0].clone();
+    report.findings[2].wakers = (1..=20).map(|line| Waker { line, ..waker.clone() }).collect();
+    report.functions_unparsed = vec![report.functions_unparsed[0].clone(); 25];
+    let count = |text: &str, what: &str| text.matches(what).count();
+    for format in [Format::Text, Format::Mail] {
+        let (some, every) = (shown(&report, format, false), shown(&report, format, true));
+        assert_eq!((count(&some, "woken by"), count(&every, "woken by")), (8, 20));
+        assert!(some.contains("and 12 more; --all names them"), "{some}");
+        assert!(!every.contains("more; --all"), "{every}");
+    }
+    let text = shown(&report, Format::Text, false);
+    assert!(count(&text, "frob_odd()") == 10 && text.contains("and 15 more"), "{text}");
+    assert_eq!(count(&shown(&report, Format::Json, false), "qmp_frob_recover"), 20);
+}
+
+#[test]
 fn what_counts_makes_the_exit_code() {
     let clean = || Report { files: 1, functions: 1, ..Report::default() };
     let with = |change: &dyn Fn(&mut Finding)| {

@@ -4,7 +4,7 @@
 
 use super::clean::clean;
 use super::help::help;
-use super::shown::{Shown, frame, grade, place, plural, root, waker};
+use super::shown::{Shown, frame, grade, place, plural, root};
 use super::tables::{changes, hang, patches};
 use crate::lock::Rule;
 use crate::report::columns::WIDTH;
@@ -62,7 +62,7 @@ fn finding(shown: &Shown<'_>, nth: usize, finding: &Finding) -> String {
         let head = format!("    {:>digits$}. ", nth + 1);
         text += &hang(&head, head.len(), &frame(at));
     }
-    finding.wakers.iter().for_each(|who| text += &fold(4, &waker(who)));
+    shown.wakers(finding).iter().for_each(|who| text += &fold(4, who));
     finding.notes.iter().for_each(|note| text += &fold(4, &clean(note)));
     if let Some(contract) = &finding.contract {
         let (says, source) = (clean(&contract.text), clean(&contract.source));

@@ -6,6 +6,9 @@ use super::clean::clean;
 use super::lines::Lines;
 use crate::scan::{Finding, Frame, Grade, Report, Root, Standing, Suppression, Verdict, Waker};
 
+/// How many of those who could end a wait are named without `--all`.
+const WAKERS: usize = 8;
+
 /// A report as it is shown.
 pub struct Shown<'a> {
     pub report: &'a Report,
@@ -54,6 +57,16 @@ impl<'a> Shown<'a> {
             let rule = clean(&suppression.rule);
             Some((suppression, format!("the suppression of {rule} {}", clean(fault))))
         })
+    }
+
+    /// Who could end the wait: the first of them, with `--all` every one.
+    pub fn wakers(&self, finding: &Finding) -> Vec<String> {
+        let most = if self.all { usize::MAX } else { WAKERS };
+        let mut rows: Vec<String> = finding.wakers.iter().take(most).map(waker).collect();
+        if finding.wakers.len() > most {
+            rows.push(format!("and {} more; --all names them", finding.wakers.len() - most));
+        }
+        rows
     }
 
     /// The last sentence: the verdict and how much there was.

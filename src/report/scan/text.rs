@@ -3,7 +3,7 @@
 
 use super::clean::clean;
 use super::help::help;
-use super::shown::{Shown, frame, place, plural, root, waker};
+use super::shown::{Shown, frame, place, plural, root};
 use super::tables::{changes, hang, patches};
 use crate::report::columns::{WIDTH, wrap};
 use crate::report::fold;
@@ -35,7 +35,7 @@ fn finding(shown: &Shown<'_>, finding: &Finding, colour: bool) -> String {
     for (nth, at) in finding.call_path.iter().enumerate() {
         note("note", format!("{}. {}", nth + 1, frame(at)));
     }
-    finding.wakers.iter().for_each(|who| note("note", waker(who)));
+    shown.wakers(finding).into_iter().for_each(|who| note("note", who));
     finding.notes.iter().for_each(|text| note("note", clean(text).into_owned()));
     if let Some(contract) = &finding.contract {
         let (text, source) = (clean(&contract.text), clean(&contract.source));
