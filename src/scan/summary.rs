@@ -69,7 +69,8 @@ impl<'p> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
         let (comments, comment_rows) = comments(program, &locks_by_name(program, resolved));
-        let asserted = program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
+        let asserted =
+            program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
         let asserted = asserted.collect();
         let mut summaries = Summaries {
             program,
@@ -270,7 +271,9 @@ impl<'p> Summaries<'p> {
                         callers[function.0 as usize].push(id.0);
                     };
                     match &call.invoke {
-                        Invoke::Functions(functions) => functions.iter().copied().for_each(&mut calls),
+                        Invoke::Functions(functions) => {
+                            functions.iter().copied().for_each(&mut calls)
+                        }
                         Invoke::Hook(key) => {
                             let targets = self.hooks.targets(*key);
                             targets.iter().for_each(|target| calls(target.function));
@@ -366,7 +369,10 @@ fn locks_by_name(program: &Program, resolved: &[Arc<Resolved>]) -> Map<Sym, Sym>
 ///
 /// A lock that no function takes by this name is none: `mmap_lock` is a function
 /// of user-mode emulators.
-fn comments(program: &Program, locks: &Map<Sym, Sym>) -> (Map<FnId, Vec<Commented>>, Vec<(u32, u32)>) {
+fn comments(
+    program: &Program,
+    locks: &Map<Sym, Sym>,
+) -> (Map<FnId, Vec<Commented>>, Vec<(u32, u32)>) {
     let mut comments: Map<FnId, Vec<Commented>> = Map::default();
     let mut places = Vec::new();
     for (number, file) in program.files.iter().enumerate() {

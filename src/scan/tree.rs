@@ -2,7 +2,7 @@
 //! Must not know: where the sources come from.
 
 use super::contexts;
-use super::finding::{Finding, Problem, Report, Unparsed};
+use super::finding::{Finding, Report, Unparsed};
 use super::hooks::Hooks;
 use super::ir::FileFacts;
 use super::judge::{self, Judged};
@@ -75,9 +75,7 @@ pub fn scan(sources: &Sources) -> Report {
         functions: analysis.functions + unparsed.len(),
         functions_unparsed: unparsed,
         findings: analysis.findings,
-        changes: Vec::new(),
-        patches: Vec::new(),
-        problems: Vec::<Problem>::new(),
+        ..Report::default()
     }
 }
 
@@ -107,8 +105,16 @@ fn analyse_here(tree: &Tree) -> Analysis {
     let contexts = contexts::all(&mut summaries, &tree.commands);
     eprintln!("contexts {:?} nodes {}", t.elapsed(), summaries.count());
     let judged = judge::findings(&mut summaries, &contexts);
-    eprintln!("judged {:?} nodes {} unsettled {}", t.elapsed(), summaries.count(), summaries.unsettled);
-    let mut findings: Vec<Finding> = judged.into_iter().map(|Judged { finding, .. }| finding).collect();
-    findings.sort_by(|a, b| (a.grade, &a.path, a.line, a.rule).cmp(&(b.grade, &b.path, b.line, b.rule)));
+    eprintln!(
+        "judged {:?} nodes {} unsettled {}",
+        t.elapsed(),
+        summaries.count(),
+        summaries.unsettled
+    );
+    let mut findings: Vec<Finding> =
+        judged.into_iter().map(|Judged { finding, .. }| finding).collect();
+    findings.sort_by(|a, b| {
+        (a.grade, &a.path, a.line, a.rule).cmp(&(b.grade, &b.path, b.line, b.rule))
+    });
     Analysis { functions: program.count(), findings, nodes: summaries.count() }
 }
