@@ -2,9 +2,7 @@
 //! or invokes what; which variables a condition looks at.
 //! Must not know: which state a lock is in.
 
-use super::ir::{
-    Base, Callee, Comparison, End, Expr, Guard, Name, Op, Path,
-};
+use super::ir::{Base, Callee, Comparison, End, Expr, Guard, Name, Op, Path};
 use super::map::Map;
 use super::place::{AIO_CONTEXT, Key, NONE, Object, Place, RCU, Root, Scope};
 use super::program::{FnId, Program, Sym};
@@ -173,11 +171,30 @@ pub struct Block {
 pub enum Step {
     Call(Box<CallStep>),
     /// Sets a variable, and forgets what depends on it.
-    Set { var: Option<Var>, value: Value, forget: Vec<Var> },
-    Enter { guard: Guard, lock: Object, line: u32 },
-    Leave { guard: Guard, lock: Object, line: u32 },
-    Require { held: bool, what: Sym, line: u32, conditional: bool },
-    RequireCoroutine { inside: bool },
+    Set {
+        var: Option<Var>,
+        value: Value,
+        forget: Vec<Var>,
+    },
+    Enter {
+        guard: Guard,
+        lock: Object,
+        line: u32,
+    },
+    Leave {
+        guard: Guard,
+        lock: Object,
+        line: u32,
+    },
+    Require {
+        held: bool,
+        what: Sym,
+        line: u32,
+        conditional: bool,
+    },
+    RequireCoroutine {
+        inside: bool,
+    },
 }
 
 /// A value as far as its sign goes.
@@ -193,9 +210,17 @@ pub enum Value {
 pub enum Way {
     Goto(u32),
     /// To `yes` if the variable has one of `signs`, else to `no`.
-    Branch { var: Var, signs: Signs, yes: u32, no: u32 },
+    Branch {
+        var: Var,
+        signs: Signs,
+        yes: u32,
+        no: u32,
+    },
     Any(Vec<u32>),
-    Return { value: Value, line: u32 },
+    Return {
+        value: Value,
+        line: u32,
+    },
     Never,
 }
 
@@ -485,7 +510,9 @@ impl Resolver<'_> {
     fn store(&self, op: &Op) -> Option<(Key, Stored)> {
         let Op::Assign { to, value: Expr::Path(path), .. } = op else { return None };
         let (Base::Var(name), true) = (path.base, path.fields.is_empty()) else { return None };
-        if to.fields.is_empty() && !matches!(to.base, Base::Var(name) if !self.scope.is_variable(name)) {
+        if to.fields.is_empty()
+            && !matches!(to.base, Base::Var(name) if !self.scope.is_variable(name))
+        {
             return None;
         }
         let stored = match self.scope.param(name) {

@@ -69,7 +69,8 @@ impl<'p> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
         let (comments, comment_rows) = comments(program);
-        let asserted = program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
+        let asserted =
+            program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
         let asserted = asserted.collect();
         let mut summaries = Summaries {
             program,
@@ -269,7 +270,9 @@ impl<'p> Summaries<'p> {
                         callers[function.0 as usize].push(id.0);
                     };
                     match &call.invoke {
-                        Invoke::Functions(functions) => functions.iter().copied().for_each(&mut calls),
+                        Invoke::Functions(functions) => {
+                            functions.iter().copied().for_each(&mut calls)
+                        }
                         Invoke::Hook(key) => {
                             let targets = self.hooks.targets(*key);
                             targets.iter().for_each(|target| calls(target.function));

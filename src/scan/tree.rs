@@ -107,8 +107,16 @@ fn analyse_here(tree: &Tree) -> Analysis {
     let contexts = contexts::all(&mut summaries, &tree.commands);
     eprintln!("contexts {:?} nodes {}", t.elapsed(), summaries.count());
     let judged = judge::findings(&mut summaries, &contexts);
-    eprintln!("judged {:?} nodes {} unsettled {}", t.elapsed(), summaries.count(), summaries.unsettled);
-    let mut findings: Vec<Finding> = judged.into_iter().map(|Judged { finding, .. }| finding).collect();
-    findings.sort_by(|a, b| (a.grade, &a.path, a.line, a.rule).cmp(&(b.grade, &b.path, b.line, b.rule)));
+    eprintln!(
+        "judged {:?} nodes {} unsettled {}",
+        t.elapsed(),
+        summaries.count(),
+        summaries.unsettled
+    );
+    let mut findings: Vec<Finding> =
+        judged.into_iter().map(|Judged { finding, .. }| finding).collect();
+    findings.sort_by(|a, b| {
+        (a.grade, &a.path, a.line, a.rule).cmp(&(b.grade, &b.path, b.line, b.rule))
+    });
     Analysis { functions: program.count(), findings, nodes: summaries.count() }
 }
