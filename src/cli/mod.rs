@@ -2,6 +2,7 @@
 //! Must not know: how anything is explored or drawn.
 
 mod args;
+mod args_scan;
 mod child;
 mod engine;
 mod exit;

@@ -135,6 +135,7 @@ impl Starts {
             ContextKind::VcpuHeld => (true, "vCPU"),
             ContextKind::Vcpu => (false, "vCPU without the BQL"),
             ContextKind::Exclusive => (false, "vCPU (exclusive)"),
+            ContextKind::Startup => (false, "main thread at start"),
             ContextKind::Worker | ContextKind::Thread => {
                 let thread = own();
                 let known = self.list.iter().any(|c| c.entry == Some(function));

@@ -105,6 +105,8 @@ pub enum What {
     NeedsLock(u16, Key),
     /// The same by a comment.
     NeedsCommented(FnId, u32),
+    /// `tables::guarded`: a member is used without its lock.
+    Guarded(u16),
     /// `bql_unlock()` without the BQL.
     UnlockNotHeld,
     /// The BQL is taken while held.
@@ -408,8 +410,16 @@ impl Flow<'_, '_> {
 
     fn step(&mut self, step: &Step, mut state: State, next: &mut Vec<State>) {
         match step {
-            Step::Set { var, value, forget } => {
+            Step::Set { var, value, forget, root } => {
                 let signs = state.value(*value);
+                if let Some(root) = root {
+                    // A lock that was reached through the variable is another
+                    // one's from now on.
+                    let both = state.held.iter_mut().chain(&mut state.dropped);
+                    for lock in both.filter(|lock| lock.place.root == *root) {
+                        lock.place.root = Root::Unknown;
+                    }
+                }
                 for &var in forget {
                     state.learn(var, ANY);
                 }
@@ -472,14 +482,14 @@ impl Flow<'_, '_> {
         mut state: State,
         next: &mut Vec<State>,
     ) {
-        if let Some(dropped) = state.dropped.iter().position(|dropped| *dropped == lock) {
+        if let Some(dropped) = state.dropped.iter().position(|d| *d == lock || d.is(&lock)) {
             // The caller's, which was released for a while.
             state.dropped.remove(dropped);
             self.event(What::Acquire(lock.key), at, &state);
             next.push(state);
             return;
         }
-        let same = |held: &Object| held.is(&lock) || self.summaries.one_lock(held, &lock);
+        let same = |held: &Object| held.is(&lock);
         if !recursive && state.held.iter().any(same) {
             self.event(What::Twice(lock.key, None), at, &state);
             return;
@@ -531,6 +541,8 @@ impl Flow<'_, '_> {
                 let mut waiting = state.clone();
                 waiting.bql &= !row.releases_bql;
                 if let Some(mutex) = &call.mutex {
+                    let bql = self.summaries.primitives.bql.contains(&mutex.key.name);
+                    waiting.bql &= !bql;
                     unlock(&mut waiting, mutex);
                 }
                 let object = call.object.as_ref().map(|object| object.key);
@@ -545,7 +557,12 @@ impl Flow<'_, '_> {
             return next.push(state);
         }
         match &call.invoke {
-            Invoke::Nothing => next.push(state),
+            Invoke::Nothing => {
+                if !call.predicate {
+                    state.learn(call.temp, ANY);
+                }
+                next.push(state);
+            }
             Invoke::Param(param) => {
                 let row = (*param, state.bql, self.entry.coroutine);
                 if !self.out.param_calls.contains(&row) {
@@ -575,6 +592,13 @@ impl Flow<'_, '_> {
     /// better not entered, since that would only say the same again.
     fn contracts(&mut self, name: Sym, call: &CallStep, state: &State) -> bool {
         let at = (call.line, call.column, call.conditional);
+        for (row, guarded) in self.summaries.primitives.guarded.iter().enumerate() {
+            let given = guarded.calls.contains(&name)
+                && call.args.iter().any(|arg| arg.key.is_some_and(|key| guarded.is(key)));
+            if given && !state.held.iter().any(|held| held.key == guarded.lock) {
+                self.event(What::Guarded(row as u16), at, state);
+            }
+        }
         let mut stop = false;
         if let Some(&row) = self.summaries.primitives.functions.get(&name)
             && !matches!(call.invoke, Invoke::Hook(_) | Invoke::Param(_))
@@ -653,9 +677,11 @@ impl Flow<'_, '_> {
         let at = (call.line, call.column, call.conditional);
         let mut outs: Vec<State> = Vec::new();
         let mut neutral = false;
+        let mut signs_known = false;
         for &function in functions.iter().take(4) {
             if !self.summaries.is_relevant(function) {
                 neutral = true;
+                signs_known = true;
                 continue;
             }
             let entry = self.entry_of(function, call, &state);
@@ -665,7 +691,7 @@ impl Flow<'_, '_> {
             let acquires = self.summaries.outcome(node).acquires.clone();
             for lock in acquires {
                 let lock = substitute(&lock, &call.args);
-                if state.dropped.contains(&lock) {
+                if state.dropped.iter().any(|d| *d == lock || d.is(&lock)) {
                     continue;
                 }
                 let same = |held: &Object| held.is(&lock) || self.summaries.one_lock(held, &lock);
@@ -707,11 +733,13 @@ impl Flow<'_, '_> {
         if neutral || (functions.len() > 1 && outs.iter().any(|out| out.same_locks(&state))) {
             // One of several that does nothing to a lock: taken to be the one.
             let mut state = state;
-            let mut signs = ANY;
-            if !neutral && let Some(out) = outs.iter().find(|out| out.same_locks(&state)) {
-                signs = out.signs(call.temp);
+            if !signs_known {
+                let same = outs.iter().find(|out| out.same_locks(&state));
+                let signs = same.map_or(ANY, |out| out.signs(call.temp));
+                state.learn(call.temp, signs);
+            } else if !call.predicate {
+                state.learn(call.temp, ANY);
             }
-            state.learn(call.temp, signs);
             next.push(state);
         } else {
             next.append(&mut outs);
@@ -797,6 +825,11 @@ impl Flow<'_, '_> {
                 state.learn(call.temp, if state.bql { POSITIVE } else { ZERO });
                 next.push(state);
             }
+            LockCall::InVcpu => {
+                // Who has no BQL here is no main thread.
+                state.learn(call.temp, if state.bql { ANY } else { POSITIVE });
+                next.push(state);
+            }
             LockCall::InCoroutine => {
                 state.learn(call.temp, if self.entry.coroutine { POSITIVE } else { ZERO });
                 next.push(state);
@@ -806,8 +839,9 @@ impl Flow<'_, '_> {
                 let name = call.name.map(|name| self.summaries.program.text(name));
                 let recursive = object.key == RCU
                     || object.key == super::place::AIO_CONTEXT
-                    || name.is_some_and(|name| name.contains("rec_mutex"))
-                    || matches!(lock, LockCall::LockOf(_));
+                    || name.is_some_and(|name| {
+                        tables::locks().mutex.recursive.iter().any(|known| known == name)
+                    });
                 self.lock(object, recursive, at, state, next);
             }
             LockCall::TryLock => {

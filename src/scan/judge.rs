@@ -172,16 +172,28 @@ fn breach(
             breach.grade = Grade::Warning;
             Some(breach)
         }
+        What::Guarded(row) => {
+            let row = &tables::guarded()[usize::from(*row)];
+            let message = format!("{}.{} is used without {}", row.ty, row.field, row.lock);
+            let mut breach = Breach::new(Rule::NeedsBql, message, row.field.clone());
+            breach.contract = contract(&row.text, &row.source);
+            Some(breach)
+        }
         What::UnlockNotHeld => {
             let message = "the BQL is released without being held".to_owned();
             Some(Breach::new(Rule::MustNotHold, message, "bql_unlock".to_owned()))
         }
         What::BqlTwice => {
             let message = "the BQL is taken while it is held".to_owned();
-            Some(Breach::new(Rule::TakenTwice, message, "bql_lock".to_owned()))
+            let mut breach = Breach::new(Rule::TakenTwice, message, "bql_lock".to_owned());
+            if event.conditional {
+                // The condition may well be whether it is held.
+                breach.grade = Grade::Warning;
+            }
+            Some(breach)
         }
         What::Wait { wait, object } => {
-            wakers.breach(summaries, contexts, context, node, event, *wait, *object)
+            wakers.breach(summaries, contexts, context, event, *wait, *object)
         }
         _ => None,
     }
@@ -219,13 +231,25 @@ fn left_held(summaries: &Summaries<'_>, context: &Context, node: NodeId) -> Opti
     None
 }
 
+/// What a path leaves in doubt: each hop through a member with several functions
+/// is one, with many of them two.
+pub(super) fn doubts(summaries: &Summaries<'_>, hops: &[Hop]) -> usize {
+    let edges = hops.iter().filter_map(|hop| hop.edge.as_ref());
+    let doubts = edges.map(|edge| match edge.to {
+        To::Hook(key, _) => match summaries.hooks.targets(key).len() {
+            0 | 1 => 0,
+            2..=8 => 1,
+            _ => 2,
+        },
+        To::Node(_) => 0,
+    });
+    doubts.sum()
+}
+
 /// How sure a path is: what each hop through a member with several functions, and
 /// the kind of context, take from it.
 fn grade_of(summaries: &Summaries<'_>, context: &Context, hops: &[Hop], best: Grade) -> Grade {
-    let through_hooks = hops.iter().filter_map(|hop| hop.edge.as_ref()).filter(
-        |edge| matches!(edge.to, To::Hook(key, _) if summaries.hooks.targets(key).len() > 1),
-    );
-    let doubts = through_hooks.count() + usize::from(context.kind == ContextKind::Aio);
+    let doubts = doubts(summaries, hops) + usize::from(context.kind == ContextKind::Aio);
     let grade = match doubts {
         0 => Grade::Error,
         1 => Grade::Warning,
@@ -240,11 +264,11 @@ fn tie(
     context: &Context,
     node: NodeId,
     event: &Event,
-    breach: Breach,
+    mut breach: Breach,
 ) -> Judged {
     let program = summaries.program;
     let hops = context.path(summaries, node);
-    let grade = grade_of(summaries, context, &hops, breach.grade);
+    let mut grade = grade_of(summaries, context, &hops, breach.grade);
     let first = hops.first().map_or(node, |hop| hop.node);
     let root = Root {
         thread: context.thread.clone(),
@@ -252,6 +276,17 @@ fn tie(
         lock: if summaries.entry(first).bql { "held" } else { "not held" }.to_owned(),
     };
     let call_path = frames(summaries, &hops, event);
+    let entry = context.entry.map(|entry| program.name_of(entry));
+    for fact in tables::facts() {
+        let here = fact.root.as_ref().is_none_or(|roots| {
+            roots.split('|').any(|root| Some(root) == entry || root == context.thread)
+        });
+        let Some(function) = fact.function.as_ref().filter(|_| here) else { continue };
+        if call_path.iter().any(|frame| frame.function == *function) {
+            grade = grade.max(fact.grade);
+            breach.notes.push(format!("{} ({})", fact.text, fact.source));
+        }
+    }
     let id = summaries.function(node);
     Judged {
         finding: finding(program, id, event, breach.rule, grade, breach.message, |finding| {

@@ -3,7 +3,7 @@
 //! Must not know: threads, but for who starts where.
 
 use super::contexts::Context;
-use super::finding::{Contract, Grade};
+use super::finding::{Contract, Frame, Grade};
 use super::flow::{Entry, Exit, To, What};
 use super::judge::{Judged, finding, plain_event};
 use super::map::{Map, Set};
@@ -108,9 +108,63 @@ fn twice(summaries: &Summaries<'_>, node: NodeId, callbacks: &Set<Key>, found: &
             }
             _ => continue,
         };
-        let finding = finding(program, id, event, Rule::TakenTwice, grade, message, |_| {});
+        let path = match &event.what {
+            What::Twice(key, Some(to)) => path_to_lock(summaries, *to, *key),
+            What::PollsWith(_, to) => vec![frame(summaries, *to, 0, false)],
+            _ => Vec::new(),
+        };
+        let finding = finding(program, id, event, Rule::TakenTwice, grade, message, |finding| {
+            if !path.is_empty() {
+                finding.call_path.push(frame(summaries, node, event.line, event.conditional));
+                finding.call_path.extend(path);
+            }
+        });
         push(found, Judged { finding, sink: sink.text(program) });
     }
+}
+
+fn frame(summaries: &Summaries<'_>, node: NodeId, line: u32, conditional: bool) -> Frame {
+    let program = summaries.program;
+    let id = summaries.function(node);
+    Frame {
+        function: program.name_of(id).to_owned(),
+        path: program.path_of(id).to_owned(),
+        line: if line == 0 { program.function(id).line } else { line },
+        conditional,
+    }
+}
+
+/// A shortest way from a function down to where it takes a lock.
+fn path_to_lock(summaries: &Summaries<'_>, from: NodeId, key: Key) -> Vec<Frame> {
+    let mut parents: Map<NodeId, Option<(NodeId, u32, bool)>> = Map::default();
+    parents.insert(from, None);
+    let mut queue = vec![from];
+    let mut at = 0;
+    while at < queue.len() {
+        let node = queue[at];
+        at += 1;
+        let outcome = summaries.outcome(node);
+        let taken = outcome.events.iter().find(|event| event.what == What::Acquire(key));
+        if let Some(event) = taken {
+            let mut frames = vec![frame(summaries, node, event.line, event.conditional)];
+            let mut below = node;
+            while let Some(Some((parent, line, conditional))) = parents.get(&below) {
+                frames.push(frame(summaries, *parent, *line, *conditional));
+                below = *parent;
+            }
+            frames.reverse();
+            return frames;
+        }
+        for edge in &outcome.edges {
+            let To::Node(to) = edge.to else { continue };
+            let takes = summaries.outcome(to).acquires.iter().any(|lock| lock.key.name == key.name);
+            if takes && !parents.contains_key(&to) {
+                parents.insert(to, Some((node, edge.line, edge.conditional)));
+                queue.push(to);
+            }
+        }
+    }
+    Vec::new()
 }
 
 /// Whether a function itself, not one that it calls, takes a lock of this class

@@ -3,6 +3,7 @@
 //! Must not know: what the code does.
 
 use super::mask::Masked;
+use super::mask::lex::{self, Kind, Token};
 pub use tree_sitter::{Node, Tree, TreeCursor};
 
 /// Nested deeper than this, a file is listed as a problem and not walked.
@@ -73,8 +74,10 @@ pub fn functions(tree: &Tree, masked: &Masked) -> Vec<FunctionSpan> {
         more = advance(&mut cursor, inside, &mut depth);
     }
     found.sort();
-    lost(&masked.text, &mut found);
-    found.sort();
+    if tree.root_node().has_error() {
+        lost(&masked.text, &mut found);
+        found.sort();
+    }
     found
 }
 
@@ -94,7 +97,7 @@ fn definition(node: Node, text: &[u8]) -> Option<FunctionSpan> {
             None => break,
         }
     }
-    let name = name?;
+    let name = name.filter(|name| !is_keyword(&text[name.byte_range()]))?;
     Some(FunctionSpan {
         start: node.start_byte(),
         end: node.end_byte(),
@@ -104,52 +107,55 @@ fn definition(node: Node, text: &[u8]) -> Option<FunctionSpan> {
     })
 }
 
-/// Adds what looks like a function, `{` at the margin after a `)`, and is in
-/// none that was found.
-fn lost(text: &[u8], found: &mut Vec<FunctionSpan>) {
-    let mut line = 1;
-    let mut known = 0;
-    let mut added = Vec::new();
-    for at in 0..text.len() {
-        if text[at] == b'\n' {
-            line += 1;
-            if text.get(at + 1) != Some(&b'{') {
-                continue;
-            }
-            let brace = at + 1;
-            while known < found.len() && found[known].end <= brace {
-                known += 1;
-            }
-            if found.get(known).is_some_and(|f| f.start <= brace) {
-                continue;
-            }
-            if let Some((start, name)) = header(text, at) {
-                added.push(FunctionSpan { start, end: brace + 1, name, line, clean: false });
-            }
-        }
-    }
-    found.extend(added);
+/// What an error may leave in the place of a name.
+fn is_keyword(word: &[u8]) -> bool {
+    matches!(word, b"if" | b"for" | b"while" | b"switch" | b"else" | b"do" | b"return")
 }
 
-/// The name in front of the parentheses that end at `end`.
-fn header(text: &[u8], end: usize) -> Option<(usize, String)> {
-    // As far back as a long list of parameters goes.
-    let floor = end.saturating_sub(4096);
-    let mut depth = 0;
-    let head = text[floor..end].trim_ascii_end();
-    if head.last() != Some(&b')') {
-        return None;
-    }
-    let open = head.iter().rposition(|&byte| {
-        match byte {
-            b')' => depth += 1,
-            b'(' => depth -= 1,
-            _ => {}
+/// Adds what looks like a function, `name(…)` and `{` at the margin, and is in
+/// none that was found.
+fn lost(text: &[u8], found: &mut Vec<FunctionSpan>) {
+    let (mut line, mut counted, mut known) = (1, 0, 0);
+    // The last call outside of parentheses: its name, and where it ends.
+    let (mut depth, mut name, mut head) = (0_i64, None, None);
+    let mut previous: Option<Token> = None;
+    let mut added = Vec::new();
+    for token in lex::tokens(text) {
+        let start = token.start as usize;
+        match token.kind {
+            Kind::Punct(b'(') => {
+                if depth == 0 {
+                    name = previous.filter(|token| token.kind == Kind::Ident);
+                }
+                depth += 1;
+            }
+            Kind::Punct(b')') => {
+                depth -= 1;
+                head = name.filter(|_| depth == 0);
+            }
+            Kind::Punct(b'{') if start > 0 && text[start - 1] == b'\n' => {
+                depth = 0;
+                while known < found.len() && found[known].end <= start {
+                    known += 1;
+                }
+                let inside = found.get(known).is_some_and(|function| function.start <= start);
+                if let Some(name) = head.take().filter(|_| !inside) {
+                    let begin = name.start as usize;
+                    line += text[counted..begin].iter().filter(|b| **b == b'\n').count() as u32;
+                    counted = begin;
+                    let name = String::from_utf8_lossy(name.of(text)).into_owned();
+                    added.push(FunctionSpan {
+                        start: begin,
+                        end: start + 1,
+                        name,
+                        line,
+                        clean: false,
+                    });
+                }
+            }
+            _ => head = None,
         }
-        depth == 0
-    })?;
-    let head = head[..open].trim_ascii_end();
-    let name = head.iter().rposition(|b| !super::mask::is_word(*b)).map_or(0, |at| at + 1);
-    let name_text = String::from_utf8_lossy(&head[name..]).into_owned();
-    (!name_text.is_empty()).then_some((floor + name, name_text))
+        previous = Some(token);
+    }
+    found.extend(added);
 }

@@ -70,9 +70,14 @@ impl Object {
         Object { key, place: Place { root: Root::Global(NONE), fields: Vec::new() } }
     }
 
+    fn is_only(&self) -> bool {
+        self.place.root == Root::Global(NONE)
+    }
+
     /// Whether both are surely the same instance.
     pub fn is(&self, other: &Object) -> bool {
-        self.key == other.key && self.place == other.place && self.place.root != Root::Unknown
+        let place = self.place == other.place && self.place.root != Root::Unknown;
+        self.key == other.key && (place || self.is_only() || other.is_only())
     }
 }
 
@@ -161,10 +166,18 @@ impl<'p> Scope<'p> {
                 None if self.is_local(name) => Root::Local(self.sym(name)),
                 None => Root::Global(self.sym(name)),
             },
-            Base::Call(name) => Root::Call(self.sym(name)),
-            Base::Typed(_) | Base::Unknown => Root::Unknown,
+            // The same each time, if there is nothing to tell it apart by.
+            Base::Call(name) if self.is_plain(name) => Root::Call(self.sym(name)),
+            Base::Call(_) | Base::Typed(_) | Base::Unknown => Root::Unknown,
         };
         Place { root, fields: path.fields.iter().map(|&field| self.sym(field)).collect() }
+    }
+
+    /// Whether a function has no parameters.
+    pub fn is_plain(&self, name: super::ir::Name) -> bool {
+        let functions = self.program.lookup(self.file, self.sym(name));
+        !functions.is_empty()
+            && functions.iter().all(|&id| self.program.function(id).params.is_empty())
     }
 
     pub fn object(&self, path: &Path) -> Object {

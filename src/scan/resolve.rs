@@ -3,7 +3,7 @@
 //! Must not know: which state a lock is in.
 
 use super::ir::{Base, Callee, Comparison, End, Expr, Guard, Name, Op, Path};
-use super::map::Map;
+use super::map::{Map, Set};
 use super::place::{AIO_CONTEXT, Key, NONE, Object, Place, RCU, Root, Scope};
 use super::program::{FnId, Program, Sym};
 use super::tables::{self, Contracts};
@@ -36,6 +36,7 @@ pub enum LockCall {
     BqlUnlock,
     BqlLocked,
     InCoroutine,
+    InVcpu,
     Lock,
     TryLock,
     Unlock,
@@ -56,6 +57,28 @@ pub struct Primitives {
     pub hooks: Map<Key, u16>,
     /// Into `Contracts::locks`, with the lock.
     pub held: Map<Sym, Vec<(u16, Key)>>,
+    /// `tables::guarded`, in order.
+    pub guarded: Vec<GuardedMember>,
+    /// The BQL's mutex, by name.
+    pub bql: Vec<Sym>,
+    /// Classes that are another.
+    pub same: Map<Key, Key>,
+}
+
+/// A member that a lock guards.
+pub struct GuardedMember {
+    /// The member's name, and that of its struct (of the outermost).
+    pub field: Option<Sym>,
+    pub owners: Vec<Sym>,
+    pub lock: Key,
+    pub calls: Vec<Sym>,
+}
+
+impl GuardedMember {
+    /// Whether a key is this member.
+    pub fn is(&self, key: Key) -> bool {
+        self.field == Some(key.name) && self.owners.contains(&key.owner)
+    }
 }
 
 /// The key that `Type.member` (or a variable) names, if the program has it.
@@ -89,6 +112,7 @@ impl Primitives {
         put(&table.bql.unlock, LockCall::BqlUnlock);
         put(&table.bql.locked, LockCall::BqlLocked);
         put(&["qemu_in_coroutine".into()], LockCall::InCoroutine);
+        put(&["qemu_in_vcpu_thread".into()], LockCall::InVcpu);
         put(&table.mutex.lock, LockCall::Lock);
         put(&table.mutex.trylock, LockCall::TryLock);
         put(&table.mutex.unlock, LockCall::Unlock);
@@ -122,7 +146,30 @@ impl Primitives {
                 held.entry(function).or_default().push((at as u16, key));
             }
         }
+        let guarded = tables::guarded().iter().map(|row| {
+            let (above, field) = row.field.rsplit_once('.').unwrap_or(("", &row.field));
+            let owner = match above {
+                "" => row.ty.clone(),
+                above => format!("{}.{above}", row.ty),
+            };
+            GuardedMember {
+                field: program.sym(field),
+                owners: program.sym(&owner).into_iter().collect(),
+                lock: key(program, &row.lock)
+                    .unwrap_or(Key { owner: NONE, name: super::place::UNKNOWN }),
+                calls: row.calls.iter().filter_map(|call| program.sym(call)).collect(),
+            }
+        });
+        let guarded = guarded.collect();
+        let bql = table.bql.mutexes.iter().filter_map(|name| program.sym(name)).collect();
+        let same = table.same.iter();
+        let same =
+            same.filter_map(|row| Some((key(program, &row.class)?, key(program, &row.other)?)));
+        let same = same.collect();
         Primitives {
+            guarded,
+            bql,
+            same,
             locks,
             waits: numbered(waits.waits.iter().map(|wait| &wait.function).collect()),
             wakes: numbered(waits.wakes.iter().map(|wake| &wake.function).collect()),
@@ -175,6 +222,7 @@ pub enum Step {
         var: Option<Var>,
         value: Value,
         forget: Vec<Var>,
+        root: Option<Root>,
     },
     Enter {
         guard: Guard,
@@ -243,6 +291,8 @@ pub struct CallStep {
     pub args: Vec<Arg>,
     /// What is no longer known after it: `&x` was passed.
     pub forget: Vec<Var>,
+    /// Whether it gives the same each time: `kvm_pic_in_kernel()`.
+    pub predicate: bool,
 }
 
 /// Whose body a call enters.
@@ -281,6 +331,12 @@ struct Resolver<'p> {
     temps: Map<u32, Var>,
     /// The name that a temporary's call has.
     temp_names: Map<u32, Sym>,
+    /// Those whose call has no arguments.
+    plain_temps: Set<u32>,
+    /// By the text of a call that gives the same each time.
+    predicates: Map<(Sym, Vec<Name>), Var>,
+    /// The variables that locks are reached through.
+    lock_roots: Vec<Root>,
     vars: u32,
 }
 
@@ -295,8 +351,12 @@ pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved
         opaque: Map::default(),
         temps: Map::default(),
         temp_names: Map::default(),
+        plain_temps: Set::default(),
+        predicates: Map::default(),
+        lock_roots: Vec::new(),
         vars: 0,
     };
+    this.find_predicates();
     // Conditions and returned values first: only what they look at is followed.
     for block in &function.blocks {
         match &block.end {
@@ -348,6 +408,59 @@ pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved
 }
 
 impl Resolver<'_> {
+    /// Calls that give the same each time share a variable; and the variables
+    /// through which locks are reached.
+    fn find_predicates(&mut self) {
+        let function = self.scope.function;
+        for op in function.blocks.iter().flat_map(|block| &block.ops) {
+            let lock = match op {
+                Op::Call(call) => {
+                    self.predicate(call);
+                    match (&call.callee, call.args.first()) {
+                        (Callee::Name(name), Some(Expr::Path(path)))
+                            if self.primitives.locks.contains_key(&self.scope.sym(*name)) =>
+                        {
+                            path
+                        }
+                        _ => continue,
+                    }
+                }
+                Op::Enter { lock, .. } => lock,
+                _ => continue,
+            };
+            let root = self.scope.place_of(lock).root;
+            if matches!(root, Root::Local(_) | Root::Param(_)) && !self.lock_roots.contains(&root) {
+                self.lock_roots.push(root);
+            }
+        }
+    }
+
+    fn predicate(&mut self, call: &super::ir::Call) {
+        let Callee::Name(name) = call.callee else { return };
+        let sym = self.scope.sym(name);
+        if self.primitives.is_primitive(sym) {
+            return;
+        }
+        let text = self.scope.program.text(sym);
+        let asks = ["_is_", "is_", "has_", "_in_", "_enabled", "_supported", "use_", "can_"];
+        let says = call.args.is_empty() || asks.iter().any(|word| text.contains(word));
+        if !says || call.args.len() > 2 {
+            return;
+        }
+        let mut words = Vec::new();
+        for arg in &call.args {
+            let Expr::Path(Path { base: Base::Var(base), fields, address: false }) = arg else {
+                return;
+            };
+            words.push(*base);
+            words.extend(fields);
+        }
+        let known = self.predicates.get(&(sym, words.clone())).copied();
+        let var = known.unwrap_or_else(|| self.fresh());
+        self.predicates.insert((sym, words), var);
+        self.temps.insert(call.temp, var);
+    }
+
     fn fresh(&mut self) -> Var {
         self.vars += 1;
         self.vars - 1
@@ -467,6 +580,8 @@ impl Resolver<'_> {
             _ => None,
         };
         if let Some(name) = name {
+            let calls = self.predicates.iter().filter(|((_, words), _)| words.contains(&name));
+            vars.extend(calls.map(|(_, var)| *var));
             let uses = self.opaque.values().filter(|(_, uses)| uses.contains(&name));
             vars.extend(uses.map(|(var, _)| *var));
         }
@@ -481,7 +596,14 @@ impl Resolver<'_> {
                 let value = self.value(value);
                 let forget = self.forgets(to);
                 let var = self.paths.get(&(to.base, to.fields.clone())).copied();
-                (var.is_some() || !forget.is_empty()).then_some(Step::Set { var, value, forget })
+                let root = to.fields.is_empty().then(|| self.scope.place_of(to).root);
+                let root = root.filter(|root| self.lock_roots.contains(root));
+                (var.is_some() || !forget.is_empty() || root.is_some()).then_some(Step::Set {
+                    var,
+                    value,
+                    forget,
+                    root,
+                })
             }
             Op::Enter { guard, lock, line } => {
                 Some(Step::Enter { guard: *guard, lock: self.scope.object(lock), line: *line })
@@ -546,7 +668,9 @@ impl Resolver<'_> {
             Expr::Temp(temp) => {
                 arg.word = self.temp_names.get(temp).copied();
                 // `foo(migrate_get_current())`: what a call gives, by its name.
-                if let Some(name) = arg.word {
+                if let Some(name) = arg.word
+                    && self.plain_temps.contains(temp)
+                {
                     arg.place = Some(Place { root: Root::Call(name), fields: Vec::new() });
                 }
             }
@@ -573,6 +697,7 @@ impl Resolver<'_> {
             temp,
             args,
             forget: Vec::new(),
+            predicate: self.predicates.values().any(|&var| var == temp),
         };
         for arg in &call.args {
             if let Expr::Path(path @ Path { address: true, .. }) = arg {
@@ -584,6 +709,9 @@ impl Resolver<'_> {
                 let sym = self.scope.sym(*name);
                 step.name = Some(sym);
                 self.temp_names.insert(call.temp, sym);
+                if call.args.is_empty() {
+                    self.plain_temps.insert(call.temp);
+                }
                 match self.scope.param(*name) {
                     Some(at) => step.invoke = Invoke::Param(at),
                     None => self.named(sym, call, &mut step),
@@ -601,10 +729,15 @@ impl Resolver<'_> {
 
     fn named(&mut self, sym: Sym, call: &super::ir::Call, step: &mut CallStep) {
         let object = |at: Option<usize>| {
-            let object = at.and_then(|at| call.args.get(at)).and_then(|arg| match arg {
+            let mut object = at.and_then(|at| call.args.get(at)).and_then(|arg| match arg {
                 Expr::Path(path) => Some(self.scope.object(path)),
                 _ => None,
             });
+            if let Some(object) = &mut object
+                && let Some(&other) = self.primitives.same.get(&object.key)
+            {
+                object.key = other;
+            }
             object
         };
         let unknown = Object {
@@ -617,7 +750,14 @@ impl Resolver<'_> {
             let text = self.scope.program.text(sym);
             let is_aio = aio.lock.iter().chain(&aio.unlock).any(|name| name == text);
             step.object = match lock {
-                LockCall::LockOf(key) | LockCall::UnlockOf(key) => Some(Object::only(key)),
+                LockCall::LockOf(key) | LockCall::UnlockOf(key) => Some(match object(Some(0)) {
+                    // `bdrv_dirty_bitmap_lock(bitmap)` is of that bitmap.
+                    Some(Object { mut place, .. }) => {
+                        place.fields.push(key.name);
+                        Object { key, place }
+                    }
+                    None => Object::only(key),
+                }),
                 _ if is_aio => Some(Object { key: AIO_CONTEXT, ..unknown }),
                 _ => Some(object(Some(0)).unwrap_or(unknown)),
             };

@@ -68,7 +68,7 @@ impl<'p> Summaries<'p> {
     ) -> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
-        let (comments, comment_rows) = comments(program);
+        let (comments, comment_rows) = comments(program, &locks_by_name(program, resolved));
         let asserted =
             program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
         let asserted = asserted.collect();
@@ -245,7 +245,8 @@ impl<'p> Summaries<'p> {
                         }
                     };
                     let named = call.name.is_some_and(|name| {
-                        self.primitives.functions.contains_key(&name)
+                        self.primitives.guarded.iter().any(|row| row.calls.contains(&name))
+                            || self.primitives.functions.contains_key(&name)
                             || self.primitives.held.contains_key(&name)
                     });
                     let hook = matches!(call.invoke, Invoke::Hook(key)
@@ -339,15 +340,52 @@ fn asserted(resolved: &Resolved) -> Option<(bool, Sym, u32)> {
     None
 }
 
+/// The members and variables that are locked somewhere, by name; a function that
+/// takes one certain lock stands for it.
+fn locks_by_name(program: &Program, resolved: &[Arc<Resolved>]) -> Map<Sym, Sym> {
+    let mut names: Map<Sym, Sym> = Map::default();
+    each_call(program, resolved, |_, call| {
+        if let (Some(_), Some(object)) = (call.lock, &call.object) {
+            names.insert(object.key.name, object.key.name);
+        }
+    });
+    for id in program.ids() {
+        for step in resolved[id.0 as usize].blocks.iter().flat_map(|block| &block.ops) {
+            if let Step::Enter { lock, .. } = step {
+                names.insert(lock.key.name, lock.key.name);
+            }
+        }
+    }
+    for wrapper in &tables::locks().wrappers {
+        let lock = super::resolve::key(program, &wrapper.class);
+        if let (Some(function), Some(lock)) = (program.sym(&wrapper.lock), lock) {
+            names.insert(function, lock.name);
+        }
+    }
+    names
+}
+
 /// What comments ask, by function, and where each stands.
-fn comments(program: &Program) -> (Map<FnId, Vec<Commented>>, Vec<(u32, u32)>) {
+///
+/// A lock that no function takes by this name is none: `mmap_lock` is a function
+/// of user-mode emulators.
+fn comments(
+    program: &Program,
+    locks: &Map<Sym, Sym>,
+) -> (Map<FnId, Vec<Commented>>, Vec<(u32, u32)>) {
     let mut comments: Map<FnId, Vec<Commented>> = Map::default();
     let mut places = Vec::new();
     for (number, file) in program.files.iter().enumerate() {
         let number = number as u32;
         for (at, contract) in file.facts.contracts.iter().enumerate() {
             let function = program.sym_in(number, contract.function);
-            let lock = contract.lock.map(|lock| program.sym_in(number, lock));
+            let lock = match contract.lock.map(|lock| program.sym_in(number, lock)) {
+                None => None,
+                Some(lock) => match locks.get(&lock) {
+                    Some(&lock) => Some(lock),
+                    None => continue,
+                },
+            };
             let place = places.len() as u32;
             places.push((number, at as u32));
             for &id in program.lookup(number, function) {

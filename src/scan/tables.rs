@@ -5,6 +5,7 @@
 use super::finding::Grade;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// `models/scan/locks.json`.
@@ -22,6 +23,8 @@ pub struct Locks {
     /// Classes of which all instances that meet are one lock.
     #[serde(rename = "shared-by-class")]
     pub shared_by_class: Vec<Shared>,
+    /// Classes that are another by a pointer.
+    pub same: Vec<Same>,
 }
 
 /// The BQL's functions, in both spellings.
@@ -36,6 +39,8 @@ pub struct BqlNames {
     /// Macros that assert the main thread, which holds it.
     #[serde(rename = "main-thread")]
     pub main_thread: Vec<String>,
+    /// The mutex itself, as a condition wait names it.
+    pub mutexes: Vec<String>,
 }
 
 /// Functions on a mutex that is their first argument.
@@ -44,6 +49,10 @@ pub struct MutexNames {
     pub lock: Vec<String>,
     pub trylock: Vec<String>,
     pub unlock: Vec<String>,
+    /// Those of `lock` that may be called again by the holder.
+    pub recursive: Vec<String>,
+    /// Guards of one certain mutex, without an argument.
+    pub guards: BTreeMap<String, String>,
 }
 
 /// A pair of functions.
@@ -75,6 +84,14 @@ pub struct Shared {
     pub class: String,
 }
 
+/// A class that is another.
+#[derive(Deserialize)]
+pub struct Same {
+    pub class: String,
+    #[serde(rename = "as")]
+    pub other: String,
+}
+
 /// `models/scan/waits.json`.
 #[derive(Deserialize)]
 pub struct Waits {
@@ -94,6 +111,9 @@ pub struct Wait {
     /// Whether the BQL is released meanwhile.
     #[serde(default, rename = "releases-bql")]
     pub releases_bql: bool,
+    /// Whether it ends after a while by itself.
+    #[serde(default)]
+    pub timed: bool,
     /// `yields`: a coroutine does not block there.
     #[serde(rename = "in-coroutine")]
     pub in_coroutine: Option<String>,
@@ -207,11 +227,32 @@ pub enum ContextKind {
     Vcpu,
     /// A vCPU's thread while all others stand still, without the BQL.
     Exclusive,
+    /// The main thread before its loop, without the BQL at first.
+    Startup,
     /// Whoever registers it.
     Registrar,
     /// The main loop, or the registrar's own main context.
     RegistrarOrMain,
     Signal,
+}
+
+/// `models/scan/guarded.json`.
+#[derive(Deserialize)]
+pub struct GuardedMembers {
+    pub guarded: Vec<Guarded>,
+}
+
+/// A member that some calls may only be given with a lock held.
+#[derive(Deserialize)]
+pub struct Guarded {
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Down to the member: `rp_state.from_dst_file`.
+    pub field: String,
+    pub lock: String,
+    pub calls: Vec<String>,
+    pub text: String,
+    pub source: String,
 }
 
 /// `models/scan/threads.json`.
@@ -247,8 +288,8 @@ pub struct Fact {
     pub only_owners_with: Option<String>,
     /// The kind of wait that it speaks of.
     pub wait: Option<WaitKind>,
-    /// A function on the path, or several with `|`.
-    pub through: Option<String>,
+    /// A function on the path.
+    pub function: Option<String>,
     /// What a finding that it concerns is worth.
     pub grade: Grade,
     pub text: String,
@@ -323,6 +364,7 @@ static LOCKS: LazyLock<Locks> = LazyLock::new(|| table!("scan/locks.json"));
 static WAITS: LazyLock<Waits> = LazyLock::new(|| table!("scan/waits.json"));
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| table!("scan/roots.json"));
 static THREADS: LazyLock<Threads> = LazyLock::new(|| table!("scan/threads.json"));
+static GUARDED: LazyLock<GuardedMembers> = LazyLock::new(|| table!("scan/guarded.json"));
 static FACTS: LazyLock<Facts> = LazyLock::new(|| table!("scan/facts.json"));
 static CONTRACTS: LazyLock<[Contracts; 3]> = LazyLock::new(|| {
     [table!("contracts/7.2.json"), table!("contracts/10.0.json"), table!("contracts/10.2.json")]
@@ -346,6 +388,11 @@ pub fn roots() -> &'static Roots {
 /// The names of threads.
 pub fn threads() -> &'static [Thread] {
     &THREADS.threads
+}
+
+/// Members that a lock guards.
+pub fn guarded() -> &'static [Guarded] {
+    &GUARDED.guarded
 }
 
 /// The protocol facts.

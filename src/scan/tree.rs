@@ -2,7 +2,7 @@
 //! Must not know: where the sources come from.
 
 use super::contexts;
-use super::finding::{Finding, Problem, Report, Unparsed};
+use super::finding::{Finding, Report, Unparsed};
 use super::hooks::Hooks;
 use super::ir::FileFacts;
 use super::judge::{self, Judged};
@@ -75,9 +75,7 @@ pub fn scan(sources: &Sources) -> Report {
         functions: analysis.functions + unparsed.len(),
         functions_unparsed: unparsed,
         findings: analysis.findings,
-        changes: Vec::new(),
-        patches: Vec::new(),
-        problems: Vec::<Problem>::new(),
+        ..Report::default()
     }
 }
 

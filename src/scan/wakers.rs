@@ -71,7 +71,6 @@ impl Wakers {
         summaries: &Summaries<'_>,
         contexts: &[Context],
         context: &Context,
-        node: NodeId,
         event: &Event,
         wait: u16,
         object: Option<Key>,
@@ -110,7 +109,11 @@ impl Wakers {
                 };
                 let mut breach = Breach::new(rule, held(&ending), sink);
                 breach.wakers = wakers;
-                if rule == Rule::HeldWaiting {
+                if row.timed {
+                    // It ends by itself, late.
+                    breach.rule = Rule::HeldWaiting;
+                    breach.grade = Grade::Note;
+                } else if rule == Rule::HeldWaiting {
                     breach.grade = if own_thread { Grade::Warning } else { Grade::Note };
                 }
                 breach
@@ -179,7 +182,7 @@ impl Wakers {
             }
             WaitKind::BqlCondition => return None,
         };
-        self.facts(summaries, context, row.kind, node, &mut breach);
+        self.facts(summaries, context, row.kind, &mut breach);
         Some(breach)
     }
 
@@ -189,7 +192,6 @@ impl Wakers {
         summaries: &Summaries<'_>,
         context: &Context,
         kind: WaitKind,
-        node: NodeId,
         breach: &mut Breach,
     ) {
         let entry = context.entry.map(|entry| summaries.program.name_of(entry));
@@ -199,16 +201,7 @@ impl Wakers {
                 .root
                 .as_ref()
                 .is_none_or(|roots| entry.is_some_and(|entry| one_of(roots, entry)));
-            if fact.wait != Some(kind) || !root {
-                continue;
-            }
-            let through = fact.through.as_ref().is_none_or(|names| {
-                let hops = context.path(summaries, node);
-                hops.iter().any(|hop| {
-                    one_of(names, summaries.program.name_of(summaries.function(hop.node)))
-                })
-            });
-            if through {
+            if fact.wait == Some(kind) && root && fact.function.is_none() {
                 breach.grade = breach.grade.max(fact.grade);
                 breach.notes.push(format!("{} ({})", fact.text, fact.source));
             }
@@ -257,7 +250,9 @@ fn takes_bql(
     context.order.iter().find_map(|&node| {
         let outcome = summaries.outcome(node);
         let taken = outcome.events.iter().find(|event| event.what == What::AcquireBql)?;
-        Some((thread, node, taken.line))
+        // A way through a member that holds many functions says too little.
+        let doubt = super::judge::doubts(summaries, &context.path(summaries, node));
+        (doubt == 0).then_some((thread, node, taken.line))
     })
 }
 

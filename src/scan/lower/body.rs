@@ -8,6 +8,7 @@ use crate::scan::ir::{
 };
 use crate::scan::mask::Mark;
 use crate::scan::parse::Node;
+use crate::scan::tables;
 use std::collections::HashMap;
 
 /// A guard whose scope is open.
@@ -283,7 +284,10 @@ impl Body<'_, '_> {
 
     /// `WITH_QEMU_LOCK_GUARD(&x) { … }`: a loop of one turn; `break` leaves it.
     fn guard_statement(&mut self, node: Node<'_>, guard: Guard, lock: &str) {
-        let lock = self.path_of_text(lock);
+        let lock = match lock.trim().is_empty() && guard == Guard::Mutex {
+            true => self.guard_without_argument(node),
+            false => self.path_of_text(lock),
+        };
         let after = self.block();
         let guards = self.guards.len();
         self.open(guard, lock, Self::line(node));
@@ -297,6 +301,15 @@ impl Body<'_, '_> {
         self.continues.pop();
         self.close(guards, node.end_position().row as u32 + 1);
         self.flow(after);
+    }
+
+    /// The mutex of `WITH_JOB_LOCK_GUARD()`, by the macro's name.
+    fn guard_without_argument(&mut self, node: Node<'_>) -> Path {
+        let text = &self.file.original[node.start_byte()..];
+        let end = text.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'_');
+        let name = String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]);
+        let mutex = tables::locks().mutex.guards.get(&*name).map_or("", String::as_str);
+        self.path_of_text(mutex)
     }
 
     /// `QTAILQ_FOREACH(…) { … }`: none, one or more turns.

@@ -580,6 +580,10 @@ impl Body<'_, '_> {
                 None => return false,
             },
             "RCU_READ_LOCK_GUARD" => (Guard::Rcu, none),
+            _ if tables::locks().mutex.guards.contains_key(name) => {
+                let mutex = &tables::locks().mutex.guards[name];
+                (Guard::Mutex, self.path_of_text(mutex))
+            }
             _ if tables::locks().bql.guards.iter().any(|guard| guard == name) => (Guard::Bql, none),
             _ => return false,
         };

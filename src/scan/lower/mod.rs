@@ -43,6 +43,8 @@ impl Names {
 
 /// A file under way.
 pub(super) struct Lower<'a> {
+    /// The text before it was masked.
+    original: &'a [u8],
     /// The masked text, whose offsets are the original's.
     text: &'a [u8],
     masked: &'a Masked,
@@ -54,14 +56,14 @@ pub(super) struct Lower<'a> {
 ///
 /// `original` is its text before it was masked; comments and QOM's macros are
 /// read there. `unparsed` are the functions that did not parse clean.
-pub fn lower(
-    original: &[u8],
-    masked: &Masked,
+pub fn lower<'a>(
+    original: &'a [u8],
+    masked: &'a Masked,
     root: Node<'_>,
     unparsed: Vec<(String, u32)>,
 ) -> FileFacts {
     let facts = FileFacts { unparsed, ..FileFacts::default() };
-    let mut lower = Lower { text: &masked.text, masked, names: Names::default(), facts };
+    let mut lower = Lower { original, text: &masked.text, masked, names: Names::default(), facts };
     lower.items(root, 0);
     qom::casts(original, &mut lower.names, &mut lower.facts);
     comment::read(original, root, &mut lower.names, &mut lower.facts);

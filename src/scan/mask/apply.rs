@@ -18,12 +18,14 @@ struct Walk<'a> {
     marks: &'a mut BTreeMap<usize, Mark>,
     braces: i64,
     parens: i64,
+    /// The index behind the last macro that was blanked: a statement may begin.
+    fresh: usize,
 }
 
 /// Masks `out`, which is `text` without its dead halves.
 pub fn apply(text: &[u8], tokens: &[Token], out: &mut [u8], marks: &mut BTreeMap<usize, Mark>) {
     let closes = closes(tokens);
-    let mut walk = Walk { text, tokens, closes, out, marks, braces: 0, parens: 0 };
+    let mut walk = Walk { text, tokens, closes, out, marks, braces: 0, parens: 0, fresh: 0 };
     let mut index = 0;
     while index < tokens.len() {
         index = walk.step(index);
@@ -52,8 +54,10 @@ impl<'a> Walk<'a> {
     /// Masks the word at `index`; gives the index of the next to look at.
     fn step(&mut self, index: usize) -> usize {
         match self.tokens[index].kind {
-            Kind::Punct(b'{') => self.braces += 1,
-            Kind::Punct(b'}') => self.braces -= 1,
+            // `extern "C" {` is no block.
+            Kind::Punct(b'{') if index < 2 || self.word(index - 2) != b"extern" => self.braces += 1,
+            Kind::Punct(b'}') => self.braces = (self.braces - 1).max(0),
+            Kind::Number => self.number(index),
             Kind::Punct(b'(') => {
                 self.parens += 1;
                 self.arguments(index);
@@ -80,6 +84,11 @@ impl<'a> Walk<'a> {
             }
             b"HELPER" => self.helper(index).unwrap_or(index + 1),
             b"typeof" | b"__typeof__" | b"__typeof" => self.type_of(index).unwrap_or(index + 1),
+            b"case" => self.case(index),
+            _ if self.is_attribute(index) => {
+                self.blank(index, index);
+                index + 1
+            }
             _ if self.beside_text(index) => self.in_text(index),
             _ => self.unknown(index).unwrap_or(index + 1),
         }
@@ -90,22 +99,42 @@ impl<'a> Walk<'a> {
         let close = self.close(index + 1);
         match rule {
             Rule::Blank => {
-                // `QEMU_PACKED` has no arguments, what follows in parentheses is
-                // its own only if the two touch.
-                let touches = self.start(index + 1) == self.end(index);
-                let doubled = self.is(index + 1, b'(') && self.is(index + 2, b'(');
-                let end = close.filter(|_| touches || doubled).unwrap_or(index);
+                // `GRAPH_RDLOCK_PTR (*hook)(…)` has no arguments.
+                let end = close.filter(|_| !self.is(index + 2, b'*')).unwrap_or(index);
                 self.blank(index, end);
                 Some(end + 1)
             }
             Rule::Pointer | Rule::Value => {
                 let close = close?;
-                self.blank(index, index + 1);
-                match rule {
-                    Rule::Pointer => self.out[self.start(close)] = b'*',
-                    _ => self.blank(close, close),
+                if rule == Rule::Pointer && self.is(close + 1, b';') {
+                    return self.declaration(index);
+                }
+                // The type is the last argument, its name the last word.
+                let last = close - 1;
+                if self.tokens[last].kind != Kind::Ident {
+                    return None;
+                }
+                self.blank(index, last - 1);
+                self.blank(close, close);
+                if rule == Rule::Pointer {
+                    self.out[self.start(close)] = b'*';
                 }
                 Some(close + 1)
+            }
+            Rule::Array => {
+                let close = close.filter(|close| *close > index + 3)?;
+                let start = self.start(index);
+                self.blank(index, index + 1);
+                self.blank(index + 3, close);
+                self.out[start..start + 4].copy_from_slice(b"long");
+                Some(close + 1)
+            }
+            Rule::Call => {
+                let start = self.start(index);
+                let letter =
+                    word_at(self.text, self.tokens, index).iter().position(|b| *b != b'_')?;
+                self.out[start + letter].make_ascii_uppercase();
+                Some(index + 1)
             }
             Rule::Guard(guard) => {
                 let close = close?;
@@ -191,7 +220,11 @@ impl<'a> Walk<'a> {
             return false;
         }
         let text = |at: usize| self.tokens.get(at).is_some_and(|t| t.kind == Kind::Text);
-        let after = self.close(index + 1).map_or(index + 1, |close| close + 1);
+        let mut after = self.close(index + 1).map_or(index + 1, |close| close + 1);
+        // Several such macros in a row.
+        while after < index + 8 && self.capital(after) && self.tokens[after].kind == Kind::Ident {
+            after += 1;
+        }
         let double = |at: usize| text(at) && self.out[self.start(at)] == b'"';
         index > 0 && double(index - 1) || double(after)
     }
@@ -208,12 +241,19 @@ impl<'a> Walk<'a> {
         if !self.begins(index) {
             return None;
         }
-        let close = self.close(index + 1)?;
         if self.braces == 0 {
             return self.declaration(index);
         }
         if keyword(self.word(index)) {
             return None;
+        }
+        let Some(close) = self.close(index + 1) else { return self.alone(index) };
+        if let Some(end) = self.statements(index + 1, close) {
+            // `DLOG(a(); b());`: its statements are left.
+            self.blank(index, index + 1);
+            self.blank(close, close);
+            self.fresh = index + 2;
+            return Some(end);
         }
         match self.tokens.get(close + 1)?.kind {
             // No statement of C looks so: a loop of somebody's own.
@@ -233,6 +273,33 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A macro that is a whole statement, without arguments and semicolon.
+    fn alone(&mut self, index: usize) -> Option<usize> {
+        let next = self.tokens.get(index + 1)?;
+        let is = self.capital(index) && next.kind == Kind::Ident && self.new_line(index);
+        is.then(|| {
+            let name = String::from_utf8_lossy(self.word(index)).into_owned();
+            self.marks.insert(self.start(index), Mark::Macro { name, args: String::new() });
+            self.blank(index, index);
+            self.fresh = index + 1;
+            index + 1
+        })
+    }
+
+    /// Where to go on if there are whole statements in the parentheses.
+    fn statements(&self, open: usize, close: usize) -> Option<usize> {
+        let mut at = open + 1;
+        while at < close {
+            match self.tokens[at].kind {
+                Kind::Punct(b';') => return Some(open + 1),
+                Kind::Punct(b'{') => return None,
+                Kind::Punct(b'(') => at = self.close(at).unwrap_or(close) + 1,
+                _ => at += 1,
+            }
+        }
+        None
+    }
+
     /// A macro in place of a declaration.
     fn declaration(&mut self, index: usize) -> Option<usize> {
         if self.braces != 0 || self.parens != 0 || !self.begins(index) {
@@ -243,6 +310,7 @@ impl<'a> Walk<'a> {
             Some(Kind::Punct(b';')) => {
                 self.gone(index, close);
                 self.blank(close + 1, close + 1);
+                self.fresh = close + 2;
                 Some(close + 2)
             }
             None | Some(Kind::Ident) if self.new_line(close) => self.gone(index, close),
@@ -256,6 +324,7 @@ impl<'a> Walk<'a> {
         let args = self.between(index + 1, close);
         self.marks.insert(self.start(index), Mark::Macro { name, args });
         self.blank(index, close);
+        self.fresh = close + 1;
         Some(close + 1)
     }
 
@@ -270,7 +339,7 @@ impl<'a> Walk<'a> {
         while at <= close {
             match self.tokens[at].kind {
                 Kind::Punct(b',' | b')') => {
-                    types::argument(self.text, &self.tokens[from..at], self.out);
+                    self.argument(from, at, open, close);
                     from = at + 1;
                     at += 1;
                 }
@@ -278,6 +347,87 @@ impl<'a> Walk<'a> {
                 _ => at += 1,
             }
         }
+    }
+
+    /// The argument between two indices, in the parentheses `open` and `close`.
+    fn argument(&mut self, from: usize, to: usize, open: usize, close: usize) {
+        let tokens = self.tokens;
+        let words = &tokens[from..to];
+        let no_value = |t: &Token| matches!(t.kind, Kind::Punct(b) if !b"(){}".contains(&b));
+        let alone = from == open + 1 && to == close;
+        if !words.iter().all(no_value) {
+            types::argument(self.text, words, self.out);
+        } else if !alone {
+            // `f(x, , +)`: an empty argument or an operator as one.
+            let comma = if from == open + 1 { to } else { from - 1 };
+            self.blank(comma, comma);
+            words.iter().for_each(|t| blank(self.out, t.start as usize, t.end as usize));
+        }
+    }
+
+    /// `64BX`, a name as the preprocessor pastes it: `_4BX`.
+    fn number(&mut self, index: usize) {
+        let word = self.word(index);
+        let hexadecimal = word.len() > 1 && matches!(word[1], b'x' | b'X' | b'b' | b'B');
+        let letter = |b: &u8| b.is_ascii_alphabetic() && !b"uUlLfFeEiI".contains(b);
+        if !hexadecimal && word.iter().any(letter) {
+            self.out[self.start(index)] = b'_';
+        }
+    }
+
+    /// `case 0 ... 3:`: `case 0       :`.
+    fn case(&mut self, index: usize) -> usize {
+        let mut from = None;
+        for at in index + 1..self.tokens.len() {
+            let word = self.word(at);
+            let dots = word.windows(3).position(|part| part == b"...");
+            match self.tokens[at].kind {
+                Kind::Punct(b':') => {
+                    if let Some(from) = from {
+                        blank(self.out, from, self.end(at - 1));
+                        return at;
+                    }
+                    break;
+                }
+                Kind::Punct(b';' | b'{' | b'}') => break,
+                Kind::Ident if word == b"case" => break,
+                Kind::Number if dots.is_some() => from = dots.map(|dots| self.start(at) + dots),
+                Kind::Punct(b'.') if (0..3).all(|more| self.is(at + more, b'.')) => {
+                    from = from.or(Some(self.start(at)));
+                }
+                _ => {}
+            }
+        }
+        index + 1
+    }
+
+    /// Whether it is an attribute that the table does not know: `void ATTR f(`.
+    fn is_attribute(&self, index: usize) -> bool {
+        let typed = |at: usize| match self.tokens[at].kind {
+            Kind::Punct(b'*') => true,
+            Kind::Ident => !matches!(
+                self.word(at),
+                b"static"
+                    | b"inline"
+                    | b"extern"
+                    | b"const"
+                    | b"struct"
+                    | b"union"
+                    | b"enum"
+                    | b"typedef"
+                    | b"volatile"
+                    | b"unsigned"
+                    | b"signed"
+            ),
+            _ => false,
+        };
+        self.braces == 0
+            && self.parens == 0
+            && index > 0
+            && typed(index - 1)
+            && self.capital(index)
+            && self.tokens.get(index + 1).is_some_and(|t| t.kind == Kind::Ident)
+            && self.is(index + 2, b'(')
     }
 
     /// Whether the name at `index` may be what is called.
@@ -289,12 +439,15 @@ impl<'a> Walk<'a> {
                 Kind::Ident => !keyword(self.word(index - 1)),
                 _ => false,
             };
-        name && !declared && word != b"offsetof"
+        name && !declared
     }
 
     /// Whether a statement or declaration begins with the word at `index`.
     fn begins(&self, index: usize) -> bool {
-        let Some(before) = index.checked_sub(1) else { return true };
+        if index == self.fresh {
+            return true;
+        }
+        let before = index - 1;
         match self.tokens[before].kind {
             Kind::Punct(b';' | b'{' | b'}' | b':') => true,
             // At file scope, after a macro without a semicolon.
@@ -332,7 +485,8 @@ impl<'a> Walk<'a> {
     }
 
     fn capital(&self, index: usize) -> bool {
-        self.word(index).iter().all(|byte| !byte.is_ascii_lowercase())
+        let word = self.word(index);
+        !word.is_empty() && !word.iter().any(u8::is_ascii_lowercase)
     }
 
     /// What stands between the parentheses.

@@ -5,6 +5,7 @@
 //! Must not know: macros, what a statement is called.
 
 use super::lex::{Kind, Token};
+use super::table::TABLE;
 use super::{blank, word_at};
 
 /// One `#if` with its halves.
@@ -57,6 +58,15 @@ impl State {
     }
 }
 
+/// Whether the colon at `index` ends a label; the grammar wants a statement
+/// behind it, not a directive.
+fn is_label(text: &[u8], tokens: &[Token], index: usize) -> bool {
+    let name = index.checked_sub(1).map(|at| tokens[at]);
+    let named = name.is_some_and(|t| t.kind == Kind::Ident && t.of(text) != b"default");
+    let before = index.checked_sub(2).map(|at| tokens[at].kind);
+    named && matches!(before, Some(Kind::Punct(b';' | b'{' | b'}' | b':')))
+}
+
 /// Blanks what cannot be left to the grammar, in `out` and in `tokens`.
 pub fn settle(text: &[u8], tokens: &mut [Token], out: &mut [u8]) {
     let mut groups: Vec<Group> = Vec::new();
@@ -77,6 +87,9 @@ pub fn settle(text: &[u8], tokens: &mut [Token], out: &mut [u8]) {
                     _ => {}
                 }
                 state.last = match byte {
+                    b':' if is_label(text, tokens, index) => Last::Other,
+                    // A list of values.
+                    b'{' if index > 0 && tokens[index - 1].kind == Kind::Punct(b'=') => Last::Comma,
                     b';' | b'{' | b'}' | b':' => Last::Boundary(byte),
                     b',' => Last::Comma,
                     b'(' => Last::Open,
@@ -151,6 +164,8 @@ fn directive(
             }
             group.decide(text, tokens, blanks);
         }
+        // In the middle of a statement the grammar has no place for it.
+        _ if !state.may_begin() => blanks.push((index, index + 1)),
         _ => {}
     }
 }
@@ -188,13 +203,18 @@ impl Group {
     }
 }
 
-/// Whether it is `#if 0` or `#if 1`.
+/// What the condition is whatever the configuration: `#if 0`, `#if 1`,
+/// `#ifdef __cplusplus`.
 fn constant(directive: &[u8]) -> Option<bool> {
-    let rest = directive[1..].trim_ascii_start().strip_prefix(b"if")?;
-    let word = rest.split(|b| b.is_ascii_whitespace() || *b == b'/').find(|w| !w.is_empty())?;
-    match word {
-        b"0" if rest[0].is_ascii_whitespace() => Some(false),
-        b"1" if rest[0].is_ascii_whitespace() => Some(true),
+    let absent = |name: &[u8]| TABLE.absent.iter().any(|known| known.as_bytes() == name);
+    let mut words = directive[1..]
+        .split(|byte| byte.is_ascii_whitespace() || b"/()".contains(byte))
+        .filter(|word| !word.is_empty());
+    match (words.next()?, words.next()?, words.next()) {
+        (b"if", b"0", _) => Some(false),
+        (b"if", b"1", None) => Some(true),
+        (b"ifdef", name, _) | (b"if", b"defined", Some(name)) if absent(name) => Some(false),
+        (b"ifndef", name, _) | (b"if", b"!defined", Some(name)) if absent(name) => Some(true),
         _ => None,
     }
 }

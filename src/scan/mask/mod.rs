@@ -6,12 +6,11 @@
 
 mod apply;
 mod condition;
-mod lex;
+pub mod lex;
 mod table;
 mod types;
 
 use super::ir::Guard;
-pub use lex::is_word;
 use lex::{Kind, Token};
 use std::collections::BTreeMap;
 

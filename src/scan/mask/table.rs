@@ -11,10 +11,14 @@ use std::sync::LazyLock;
 pub enum Rule {
     /// Nothing is left, of its arguments neither.
     Blank,
-    /// `g_autoptr(T)`: `T *`.
+    /// `g_autoptr(T)`, `QLIST_HEAD(name, T)`: `T *`.
     Pointer,
     /// `g_auto(T)`: `T`.
     Value,
+    /// `DECLARE_BITMAP(name, bits)`: `long name`.
+    Array,
+    /// `offsetof(T, a[i])`: a call, which admits more than the grammar's own.
+    Call,
     Guard(Guard),
     /// The block alone is left.
     Block,
@@ -29,6 +33,9 @@ struct File {
     blank: Vec<String>,
     pointers: Vec<String>,
     values: Vec<String>,
+    arrays: Vec<String>,
+    calls: Vec<String>,
+    absent: Vec<String>,
     guards: BTreeMap<String, Guard>,
     blocks: Vec<String>,
     loops: Vec<String>,
@@ -37,6 +44,8 @@ struct File {
 
 /// The table, ready for looking up.
 pub struct Table {
+    /// What is never defined in C for QEMU: its half of an `#ifdef` is dead.
+    pub absent: Vec<String>,
     exact: HashMap<Vec<u8>, Rule>,
     /// Up to two `*`: before, inside, after.
     patterns: Vec<(String, Rule)>,
@@ -48,11 +57,15 @@ pub struct Table {
 pub static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let text = include_str!("../../../models/scan/mask.json");
     let file: File = serde_json::from_str(text).expect("models/scan/mask.json is tested");
-    let mut table = Table { exact: HashMap::new(), patterns: Vec::new(), first: [false; 256] };
+    let absent = file.absent;
+    let mut table =
+        Table { absent, exact: HashMap::new(), patterns: Vec::new(), first: [false; 256] };
     for (names, rule) in [
         (file.blank, Rule::Blank),
         (file.pointers, Rule::Pointer),
         (file.values, Rule::Value),
+        (file.arrays, Rule::Array),
+        (file.calls, Rule::Call),
         (file.blocks, Rule::Block),
         (file.loops, Rule::Loop),
         (file.declares, Rule::Declares),

@@ -41,29 +41,21 @@ fn is_primitive(word: &[u8]) -> bool {
     )
 }
 
-/// The words of one argument: if they are a type, its last name is left, with a
-/// capital if it is the grammar's own.
+/// The words of one argument: of a type, its last name is left, with a capital
+/// if it is the grammar's own; of several names in a row, the last.
 pub fn argument(text: &[u8], words: &[Token], out: &mut [u8]) {
-    let mut is_type = words.len() > 1 && words[words.len() - 1].kind == Kind::Punct(b'*');
-    let mut name = None;
-    for token in words {
-        match token.kind {
-            Kind::Ident => {
-                let word = token.of(text);
-                is_type |= is_tag(word) || is_primitive(word);
-                name = Some(*token);
-            }
-            Kind::Punct(b'*') => {}
-            _ => return,
+    let names = words.iter().take_while(|token| token.kind == Kind::Ident).count();
+    let Some(name) = names.checked_sub(1).map(|last| words[last]) else { return };
+    let is_type =
+        words[..names].iter().any(|word| is_tag(word.of(text)) || is_primitive(word.of(text)));
+    let stars = words[names..].iter().all(|token| token.kind == Kind::Punct(b'*'));
+    if stars && (is_type || names < words.len()) {
+        blank(out, name.end as usize, words[words.len() - 1].end as usize);
+        if is_primitive(name.of(text)) {
+            out[name.start as usize].make_ascii_uppercase();
         }
     }
-    let (true, Some(name), Some(last)) = (is_type, name, words.last()) else { return };
-    if words[0].kind != Kind::Ident {
-        return;
-    }
-    blank(out, words[0].start as usize, name.start as usize);
-    blank(out, name.end as usize, last.end as usize);
-    if is_primitive(name.of(text)) {
-        out[name.start as usize].make_ascii_uppercase();
+    if words[0].of(text) != b"sizeof" {
+        blank(out, words[0].start as usize, name.start as usize);
     }
 }

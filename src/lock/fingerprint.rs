@@ -1,4 +1,4 @@
-//! 128-bit fingerprints of states and of what a thread has observed.
+//! 128-bit fingerprints: of states, of what a thread has observed, of findings.
 //! Must not know: what the bytes mean. The only file that names the hash library.
 
 use std::hash::{Hash, Hasher};
