@@ -125,6 +125,12 @@ fn inside(path: &str, directory: &str) -> bool {
         || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a scan of a whole tree reads `path` as C.
+pub fn is_scanned(path: &str) -> bool {
+    let left_out = SELECTION.leave_out.iter().any(|directory| inside(path, directory));
+    !left_out && matches!(sort(path, &[]), Some(Sort::Code))
+}
+
 /// Walks and reads, in parallel; the result is in order all the same.
 fn walk(home: &Path, wanted: &[String]) -> Sources {
     let found = Mutex::new(Sources::default());
