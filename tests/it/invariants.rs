@@ -38,6 +38,8 @@ fn each_package_is_named_in_one_file() {
         ("clap::", "cli/args.rs"),
         ("indicatif::", "cli/progress.rs"),
         ("ctrlc::", "cli/interrupt.rs"),
+        ("tree_sitter", "scan/parse.rs"),
+        ("ignore::", "cli/tree.rs"),
     ] {
         let named: Vec<&PathBuf> =
             files.iter().filter(|(_, text)| text.contains(package)).map(|(path, _)| path).collect();

@@ -15,6 +15,7 @@ mod replay;
 mod results;
 mod scan_mask;
 mod scan_parse;
+mod scan_tree;
 mod script;
 mod simulator;
 mod timeline;

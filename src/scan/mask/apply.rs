@@ -44,16 +44,14 @@ impl Walk<'_> {
     /// Masks the name at `index`.
     fn ident(&mut self, index: usize) -> usize {
         let word = self.word(index);
-        if let Some(rule) = TABLE.rule(word) {
-            if let Some(next) = self.known(index, rule) {
-                return next;
-            }
+        if let Some(next) = TABLE.rule(word).and_then(|rule| self.known(index, rule)) {
+            return next;
         }
         match word {
             b"coroutine_fn" => {
                 self.marks.insert(self.start(index), Mark::Coroutine);
                 self.blank(index, index);
-                return index + 1;
+                index + 1
             }
             b"HELPER" => self.helper(index).unwrap_or(index + 1),
             b"typeof" | b"__typeof__" | b"__typeof" => self.type_of(index).unwrap_or(index + 1),
