@@ -203,8 +203,7 @@ fn file(home: &Path, path: &Path) -> Result<Option<Vec<u8>>, String> {
         return Ok(None);
     }
     if about.len() > LARGEST {
-        let (size, cap) = (about.len() >> 20, LARGEST >> 20);
-        return Err(format!("{size} MiB; files of more than {cap} MiB are not read"));
+        return Err(format!("larger than {} MiB: not read", LARGEST >> 20));
     }
     std::fs::read(&real).map(Some).map_err(said)
 }

@@ -19,6 +19,7 @@ mod scan_parse;
 mod scan_patch;
 mod scan_report;
 mod scan_rules;
+mod scan_tree;
 mod script;
 mod simulator;
 mod suppress;
