@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod ram;
 mod replay;
+pub mod tree;
 mod witness;
 
 pub use exit::Exit;

@@ -27,6 +27,7 @@ mod place;
 mod program;
 mod qapi;
 mod resolve;
+mod states;
 mod summary;
 pub mod suppress;
 mod tables;
@@ -38,5 +39,5 @@ pub use finding::{
     Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status,
     Suppression, Unparsed, Waker,
 };
-pub use tree::{Analysis, Sources, Tree, analyse, facts, scan};
+pub use tree::{Analysis, Sources, Tree, analyse, compare, facts, scan};
 pub use verdict::{Standing, Verdict};

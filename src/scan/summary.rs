@@ -24,6 +24,8 @@ struct Node {
     outcome: Arc<Outcome>,
     running: bool,
     queued: bool,
+    /// It was given up before it settled.
+    unsettled: bool,
     turns: u32,
     /// Who asked for it first.
     maker: NodeId,
@@ -54,8 +56,6 @@ pub struct Summaries<'p> {
     index: Map<(FnId, Entry), NodeId>,
     dirty: Vec<NodeId>,
     depth: u32,
-    /// Nodes that were given up before they settled.
-    pub unsettled: u32,
 }
 
 impl<'p> Summaries<'p> {
@@ -88,7 +88,6 @@ impl<'p> Summaries<'p> {
             index: Map::default(),
             dirty: Vec::new(),
             depth: 0,
-            unsettled: 0,
         };
         summaries.relevant = summaries.find_relevant();
         summaries.interesting = summaries.find_interesting();
@@ -144,6 +143,16 @@ impl<'p> Summaries<'p> {
         self.nodes[node as usize].entry
     }
 
+    /// The functions of which some paths were given up.
+    pub fn given_up(&self) -> Vec<String> {
+        let capped = self.nodes.iter().filter(|node| node.outcome.capped || node.unsettled);
+        let mut names: Vec<String> =
+            capped.map(|node| self.program.name_of(node.function).to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// How many nodes there are.
     pub fn count(&self) -> usize {
         self.nodes.len()
@@ -170,6 +179,7 @@ impl<'p> Summaries<'p> {
             outcome: Arc::default(),
             running: false,
             queued: false,
+            unsettled: false,
             turns: 0,
             maker: user,
             users: if user == NodeId::MAX { Vec::new() } else { vec![user] },
@@ -191,7 +201,7 @@ impl<'p> Summaries<'p> {
             return;
         }
         if turns >= TURNS {
-            self.unsettled += 1;
+            self.nodes[node as usize].unsettled = true;
             return;
         }
         self.nodes[node as usize].running = true;
