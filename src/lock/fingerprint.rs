@@ -43,6 +43,11 @@ pub fn fingerprint(value: &(impl Hash + ?Sized)) -> u128 {
     bytes.fingerprint()
 }
 
+/// The fingerprint of bytes, as they are.
+pub fn fingerprint_of(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
+}
+
 /// A hasher for keys that are fingerprints already: their low half is the hash.
 #[derive(Default, Clone, Copy)]
 pub struct Identity(u64);

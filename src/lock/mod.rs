@@ -9,6 +9,6 @@ mod site;
 
 pub use data_error::DataError;
 pub use explanation::Explanation;
-pub use fingerprint::{Bytes, FingerprintMap, FingerprintSet, fingerprint};
+pub use fingerprint::{Bytes, FingerprintMap, FingerprintSet, fingerprint, fingerprint_of};
 pub use rule::Rule;
 pub use site::{Site, at};

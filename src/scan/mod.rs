@@ -39,5 +39,5 @@ pub use finding::{
     Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status,
     Suppression, Unparsed, Waker,
 };
-pub use tree::{Analysis, Sources, Tree, analyse, compare, facts, scan};
+pub use tree::{Analysis, Sources, Tree, analyse, compare, facts, facts_version, scan};
 pub use verdict::{Standing, Verdict};
