@@ -16,6 +16,7 @@ mod replay;
 mod results;
 mod scan_patch;
 mod scan_report;
+mod scan_data;
 mod scan_mask;
 mod scan_parse;
 mod scan_rules;
