@@ -208,8 +208,11 @@ fn changes(text: &DiffText) -> Result<Vec<FileChange>, PatchError> {
 
 /// diffy's error, at the hunk that has it.
 fn bad_hunk(text: &DiffText, section: std::ops::Range<usize>, error: &str) -> PatchError {
-    let why = error.strip_prefix("error parsing patch").and_then(|rest| rest.split_once(": "));
-    let why = why.map_or(error, |(_, why)| why.split(": ").last().unwrap_or(why));
+    let mut why = error;
+    while let Some((_, inner)) = why.split_once(": ").filter(|_| why.starts_with("error parsing")) {
+        why = inner;
+    }
+    let why = shown(why.as_bytes());
     let hunks: Vec<usize> = section.clone().filter(|line| text.is_hunk(*line)).collect();
     let ends = hunks.iter().skip(1).copied().chain([section.end]);
     let bad = hunks.iter().zip(ends).find(|(start, end)| {
@@ -218,7 +221,7 @@ fn bad_hunk(text: &DiffText, section: std::ops::Range<usize>, error: &str) -> Pa
     });
     match bad {
         Some((hunk, _)) => text.malformed(*hunk, &format!("{why}: `{}`", text.quote(*hunk))),
-        None => text.malformed(section.start, why),
+        None => text.malformed(section.start, &why),
     }
 }
 
