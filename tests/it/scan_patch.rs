@@ -439,6 +439,8 @@ fn what_is_no_patch_is_refused() {
         malformed(text.as_bytes());
     }
     assert!(malformed(format!("{GIT}{HEADERS}{HUNK}+more\n").as_bytes()).place.ends_with(":15"));
+    let mode = "diff --git a/a b/a\nold mode 100644\nnew mode 1\u{1b}\n";
+    assert_eq!(malformed(mode.as_bytes()).message, "invalid file mode: 1\u{fffd}");
     assert_eq!(parse("x", b"").unwrap(), []);
     assert_eq!(parse("x", b" \r\n").unwrap(), []);
 }
