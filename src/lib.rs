@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod explore;
 pub mod lock;
+mod parallel;
 pub mod report;
 pub mod runtime;
 pub mod scan;

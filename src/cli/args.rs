@@ -1,4 +1,5 @@
-//! The command line as types. The only file that names clap.
+//! The command line as types. Only the files of this folder that are called
+//! `args…` name clap.
 //! Must not know: what a verb does.
 
 use super::exit;

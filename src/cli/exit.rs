@@ -2,6 +2,7 @@
 //! Must not know: what a verb does.
 
 use super::output;
+use crate::scan;
 use crate::sim::{DataError, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ pub const TABLE: &str = "Exit codes:
   0    clean, or as declared
   1    findings, or not as declared
   2    bad invocation or unreadable input
-  3    inconclusive: a budget or a bound was hit, or a replay diverged
+  3    inconclusive: cut short, a replay diverged, or code not understood
   4    nothing to check
   5    a patch does not apply
   101  a bug of bqlcheck itself
@@ -43,6 +44,17 @@ impl From<Verdict> for Exit {
             Verdict::Clean => Exit::Clean,
             Verdict::Violated => Exit::Findings,
             Verdict::Inconclusive => Exit::Inconclusive,
+        }
+    }
+}
+
+impl From<scan::Verdict> for Exit {
+    fn from(verdict: scan::Verdict) -> Exit {
+        match verdict {
+            scan::Verdict::Clean => Exit::Clean,
+            scan::Verdict::Violated => Exit::Findings,
+            scan::Verdict::Inconclusive => Exit::Inconclusive,
+            scan::Verdict::Nothing => Exit::Nothing,
         }
     }
 }
@@ -97,6 +109,14 @@ mod tests {
         assert_eq!(guard(|| panic!("planted")), Exit::OurBug);
         assert_eq!(guard(|| Err(Failure::new("planted", "none"))), Exit::Invocation);
         std::panic::set_hook(hook);
+    }
+
+    #[test]
+    fn a_scan_s_report_says_the_code_that_it_exits_with() {
+        use scan::Verdict::{Clean, Inconclusive, Nothing, Violated};
+        for verdict in [Clean, Violated, Inconclusive, Nothing] {
+            assert_eq!(Exit::from(verdict) as u8, verdict.exit());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The matrix: plans by scenarios, on all cores. The only file that names rayon.
+//! The matrix: plans by scenarios, on all cores.
 //! Must not know: how an engine works.
 
 use super::args::{Explore, Format};
@@ -7,9 +7,9 @@ use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{input, interrupt, output, witness};
 use crate::explore::Limits;
+use crate::parallel;
 use crate::report::{self, Agreement, Cell};
 use crate::sim::{Plan, Scenario, Size, Verdict};
-use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -31,16 +31,13 @@ pub fn run(
     let progress = Progress::start(move |since| {
         format!("{} s: {} of {total} cells", since.as_secs(), counted.load(Ordering::Relaxed))
     });
-    let mut slots: Vec<Result<Cell, Skipped>> = pairs
-        .par_iter()
-        .map(|(plan, scenario)| {
-            let mut limits = Limits::new(args.budget);
-            limits.interrupted = interrupted.clone();
-            let cell = explore(args, plan, scenario, &limits);
-            done.fetch_add(1, Ordering::Relaxed);
-            cell
-        })
-        .collect();
+    let mut slots: Vec<Result<Cell, Skipped>> = parallel::map(&pairs, |(plan, scenario)| {
+        let mut limits = Limits::new(args.budget);
+        limits.interrupted = interrupted.clone();
+        let cell = explore(args, plan, scenario, &limits);
+        done.fetch_add(1, Ordering::Relaxed);
+        cell
+    });
     drop(progress);
     if let Some(nth) = slots.iter().position(|slot| matches!(slot, Err(Skipped::Failed(_)))) {
         let Err(Skipped::Failed(failure)) = slots.swap_remove(nth) else { unreachable!() };

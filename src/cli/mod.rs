@@ -2,6 +2,7 @@
 //! Must not know: how anything is explored or drawn.
 
 mod args;
+mod args_scan;
 mod child;
 mod engine;
 mod exit;
@@ -14,6 +15,7 @@ mod output;
 mod progress;
 mod ram;
 mod replay;
+pub mod tree;
 mod witness;
 
 pub use exit::Exit;

@@ -7,6 +7,8 @@ mod finding;
 mod json;
 mod memory;
 mod recording;
+pub mod scan;
+mod snippet;
 mod text;
 mod timeline;
 

@@ -2,9 +2,9 @@
 //! writes, checked against the declared protection.
 //! Must not know: what the data is.
 
-use super::fingerprint::Bytes;
 use super::object::ObjectId;
 use super::world::World;
+use crate::lock::Bytes;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock};
 

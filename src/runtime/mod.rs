@@ -10,7 +10,6 @@ mod access;
 mod apply;
 mod cell;
 pub mod controlled;
-mod fingerprint;
 pub mod loom;
 mod monitor;
 mod mutant;
@@ -25,9 +24,9 @@ mod stuck;
 pub mod threads;
 mod world;
 
+pub use crate::lock::{Bytes, FingerprintMap, FingerprintSet, fingerprint};
 pub use access::{Access, Place, Touch};
 pub use cell::{Cell, Observable, Protection};
-pub use fingerprint::{Bytes, FingerprintMap, FingerprintSet, fingerprint};
 #[doc(hidden)]
 pub use mutant::Mutant;
 pub use object::{Act, Environment, Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};

@@ -1,7 +1,7 @@
 //! What travels through channels: any message, with its fingerprint.
 //! Must not know: the message types.
 
-use super::fingerprint::fingerprint;
+use crate::lock::fingerprint;
 use std::any::Any;
 use std::fmt;
 use std::hash::Hash;

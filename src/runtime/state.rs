@@ -2,10 +2,10 @@
 //! what cells hold.
 //! Must not know: who compares states.
 
-use super::fingerprint::fingerprint;
 use super::mutant::Mutant;
 use super::object::{Object, State, ThreadId};
 use super::world::{Phase, World};
+use crate::lock::fingerprint;
 
 impl World {
     /// Folds something that `thread` has seen into what it has observed.

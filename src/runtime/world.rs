@@ -4,9 +4,9 @@
 
 use super::access::Touch;
 use super::cell::Observable;
-use super::fingerprint::Bytes;
 use super::mutant::Mutant;
 use super::object::{Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
+use crate::lock::Bytes;
 use crate::lock::{Rule, Site};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;

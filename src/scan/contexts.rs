@@ -58,10 +58,7 @@ impl Context {
 
     /// Whether only the main loop runs it.
     pub fn is_main_loop(&self) -> bool {
-        matches!(
-            self.kind,
-            ContextKind::Main | ContextKind::MainCoroutine | ContextKind::Coroutine
-        )
+        matches!(self.kind, ContextKind::Main | ContextKind::MainCoroutine | ContextKind::Coroutine)
     }
 
     /// Whether it comes to a node.
@@ -303,9 +300,7 @@ fn explore(summaries: &mut Summaries<'_>, context: &mut Context) {
                     }
                     for target in summaries.hooks.targets(key).to_vec() {
                         let kept = match only {
-                            Some(Some(member)) => {
-                                summaries.hooks.owner_sets(target.owner, member)
-                            }
+                            Some(Some(member)) => summaries.hooks.owner_sets(target.owner, member),
                             Some(None) => false,
                             None => true,
                         };

@@ -1,11 +1,12 @@
 //! What the scan found, and what it could not read: the result as data.
 //! Must not know: how it was found, how it is shown.
 
+use super::baseline::Compared;
 use crate::lock::Rule;
 use serde::{Deserialize, Serialize};
 
 /// The result of a scan.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Report {
     /// As the user named it.
     pub tree: String,
@@ -25,6 +26,27 @@ pub struct Report {
     pub patches: Vec<PatchResult>,
     /// What was wrong with the input, and what was left out.
     pub problems: Vec<Problem>,
+    /// Comments and entries that suppress findings, and those that fail to.
+    pub suppressions: Vec<Suppression>,
+    /// With `--baseline`: what it knows.
+    pub baseline: Option<Compared>,
+}
+
+/// A comment in the source or an entry of `bqlcheck.toml`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Suppression {
+    /// The source file, or `bqlcheck.toml` as it was named.
+    pub path: String,
+    pub line: u32,
+    /// As it is written there, which may be no rule at all.
+    pub rule: String,
+    pub reason: String,
+    /// Like a finding's.
+    pub fingerprint: String,
+    /// The fingerprints of what it covers.
+    pub covers: Vec<String>,
+    /// What is wrong with it: it covers nothing, gives no reason, names no rule.
+    pub fault: Option<String>,
 }
 
 /// A function that the parser did not understand.

@@ -89,7 +89,10 @@ pub struct Event {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum What {
     /// `assert(bql_locked())` fails; the name of what asserts.
-    Require { held: bool, what: Sym },
+    Require {
+        held: bool,
+        what: Sym,
+    },
     /// `Contracts::functions`.
     Function(u16),
     /// `Contracts::hooks`.
@@ -116,11 +119,21 @@ pub enum What {
     Acquire(Key),
     /// The BQL is taken.
     AcquireBql,
-    Wait { wait: u16, object: Option<Key> },
-    Wake { wake: u16, object: Option<Key> },
+    Wait {
+        wait: u16,
+        object: Option<Key>,
+    },
+    Wake {
+        wake: u16,
+        object: Option<Key>,
+    },
     /// A callback is handed over: the registrar, the functions, and the word
     /// that says where it runs.
-    Register { registrar: u16, functions: Vec<FnId>, place: Option<Sym> },
+    Register {
+        registrar: u16,
+        functions: Vec<FnId>,
+        place: Option<Sym>,
+    },
 }
 
 /// The result.
@@ -881,8 +894,7 @@ pub fn substitute(object: &Object, args: &[Arg]) -> Object {
             };
             match &arg.place {
                 Some(place) => {
-                    let fields =
-                        place.fields.iter().chain(&object.place.fields).copied().collect();
+                    let fields = place.fields.iter().chain(&object.place.fields).copied().collect();
                     Object { key, place: Place { root: place.root, fields } }
                 }
                 None => unknown(key),

@@ -116,7 +116,8 @@ impl Hooks {
             for (key, stored) in &resolved[id.0 as usize].stores {
                 match stored {
                     Stored::Functions(functions) => {
-                        let targets = functions.iter().map(|&f| Target { function: f, owner: None });
+                        let targets =
+                            functions.iter().map(|&f| Target { function: f, owner: None });
                         self.targets.entry(*key).or_default().extend(targets);
                     }
                     Stored::Param(param) => {

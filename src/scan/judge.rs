@@ -113,8 +113,7 @@ fn breach(
         What::Require { held, what } => {
             let name = program.text(*what);
             let rule = rule_of(!held);
-            let message =
-                format!("{}() is reached {}", program.name_of(id), state(event.bql));
+            let message = format!("{}() is reached {}", program.name_of(id), state(event.bql));
             let mut breach = Breach::new(rule, message, format!("assert {name}"));
             let text = format!("{} asserts {}", program.name_of(id), asserts(name, *held));
             let source = format!("{}:{}", program.path_of(id), event.line);
@@ -150,9 +149,10 @@ fn breach(
             let entry = context.entry.map(|entry| program.name_of(entry));
             let fact = tables::facts().iter().find(|fact| {
                 fact.hook.as_deref() == Some(&hook)
-                    && fact.root.as_ref().is_some_and(|roots| {
-                        roots.split('|').any(|root| Some(root) == entry)
-                    })
+                    && fact
+                        .root
+                        .as_ref()
+                        .is_some_and(|roots| roots.split('|').any(|root| Some(root) == entry))
             });
             if let Some(fact) = fact {
                 breach.grade = fact.grade;
@@ -208,11 +208,7 @@ fn asserts(name: &str, held: bool) -> String {
 }
 
 /// A thread whose entry returns with a lock held.
-fn left_held(
-    summaries: &Summaries<'_>,
-    context: &Context,
-    node: NodeId,
-) -> Option<(Breach, u32)> {
+fn left_held(summaries: &Summaries<'_>, context: &Context, node: NodeId) -> Option<(Breach, u32)> {
     let function = summaries.function(node);
     let thread = matches!(context.kind, ContextKind::Thread | ContextKind::Worker);
     if context.entry != Some(function) || !thread {

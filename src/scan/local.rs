@@ -81,12 +81,7 @@ fn locks_of_callbacks(summaries: &mut Summaries<'_>, contexts: &[Context]) -> Se
 }
 
 /// Locks that are taken while held, and event loops that would take them.
-fn twice(
-    summaries: &Summaries<'_>,
-    node: NodeId,
-    callbacks: &Set<Key>,
-    found: &mut Vec<Judged>,
-) {
+fn twice(summaries: &Summaries<'_>, node: NodeId, callbacks: &Set<Key>, found: &mut Vec<Judged>) {
     let program = summaries.program;
     let id = summaries.function(node);
     for event in &summaries.outcome(node).events {
@@ -96,8 +91,7 @@ fn twice(
             }
             What::Twice(key, Some(to)) => {
                 let callee = program.name_of(summaries.function(*to));
-                let message =
-                    format!("{callee}() takes {}, which is held", key.text(program));
+                let message = format!("{callee}() takes {}, which is held", key.text(program));
                 (message, *key, Grade::Error)
             }
             What::PollsWith(key, to) if callbacks.contains(key) => {
@@ -348,10 +342,8 @@ fn unmet(
                     grade,
                     message,
                     |finding| {
-                        finding.contract = Some(Contract {
-                            text: need.text.clone(),
-                            source: need.source.clone(),
-                        });
+                        finding.contract =
+                            Some(Contract { text: need.text.clone(), source: need.source.clone() });
                     },
                 );
                 push(found, Judged { finding: judged, sink: format!("{} {lock}", need.callee) });
@@ -401,9 +393,9 @@ fn never_posted(summaries: &Summaries<'_>, found: &mut Vec<Judged>) {
             if !alone || !waited.contains(&object.key) {
                 continue;
             }
-            let last = posts.iter().filter(|other| {
-                other.object.as_ref().is_some_and(|other| other.key == object.key)
-            });
+            let last = posts
+                .iter()
+                .filter(|other| other.object.as_ref().is_some_and(|other| other.key == object.key));
             let last = last.map(|call| call.line).max().unwrap_or(0);
             let Some(line) = early_exit(summaries, thread, last) else { continue };
             let name = object.key.text(program);

@@ -2,10 +2,13 @@
 //! what a patch adds and removes. Bytes to findings.
 //! Must not know: files and directories, how a finding is shown.
 
-mod contexts;
 mod apply;
+pub mod baseline;
+pub mod config;
+mod contexts;
 mod diff_text;
 pub mod finding;
+pub mod fingerprint;
 mod flow;
 mod hooks;
 pub mod ir;
@@ -14,23 +17,27 @@ mod local;
 mod lower;
 mod map;
 pub mod mask;
+pub mod mbox;
 mod order;
+mod overlay;
 pub mod parse;
+pub mod patch;
+mod patch_error;
 mod place;
 mod program;
 mod qapi;
 mod resolve;
+mod states;
 mod summary;
+pub mod suppress;
 mod tables;
 mod tree;
+mod verdict;
 mod wakers;
-pub mod mbox;
-mod overlay;
-pub mod patch;
-mod patch_error;
 
 pub use finding::{
-    Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status, Unparsed,
-    Waker,
+    Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status,
+    Suppression, Unparsed, Waker,
 };
-pub use tree::{Analysis, Sources, Tree, analyse, facts, scan};
+pub use tree::{Analysis, Sources, Tree, analyse, compare, facts, facts_version, scan};
+pub use verdict::{Standing, Verdict};

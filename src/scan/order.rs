@@ -80,11 +80,7 @@ fn orders(summaries: &Summaries<'_>, contexts: &[Context]) -> Map<(Key, Key), Ve
 }
 
 /// Findings of BQL008.
-pub(super) fn findings(
-    summaries: &Summaries<'_>,
-    contexts: &[Context],
-    found: &mut Vec<Judged>,
-) {
+pub(super) fn findings(summaries: &Summaries<'_>, contexts: &[Context], found: &mut Vec<Judged>) {
     let program = summaries.program;
     let orders = orders(summaries, contexts);
     let mut documented: Vec<(Key, Key, &str)> = Vec::new();

@@ -93,7 +93,8 @@ impl Program {
         }
         let mut public = std::mem::take(&mut program.public);
         for candidates in public.values_mut() {
-            let path = |id: &FnId| &*program.files[program.functions[id.0 as usize].0 as usize].path;
+            let path =
+                |id: &FnId| &*program.files[program.functions[id.0 as usize].0 as usize].path;
             let nearest = candidates.iter().map(|id| distance(path(id))).min();
             candidates.retain(|id| Some(distance(path(id))) == nearest);
         }
@@ -286,8 +287,7 @@ impl Program {
         let (in_file, index) = self.definitions(file, ty).next()?;
         let definition = &self.files[in_file as usize].facts.structs[index as usize];
         let (name, member) = definition.fields.get(usize::from(at))?;
-        let member =
-            SymType { name: self.sym_in(in_file, member.name), pointers: member.pointers };
+        let member = SymType { name: self.sym_in(in_file, member.name), pointers: member.pointers };
         Some((self.sym_in(in_file, *name), member))
     }
 
@@ -323,9 +323,7 @@ impl Program {
     /// it chose an element of an array.
     fn is_array_step(&self, file: u32, ty: Sym, rest: &[Member]) -> bool {
         match rest.first() {
-            Some(Member::Named(name)) => {
-                self.member(file, ty, self.sym_in(file, *name)).is_some()
-            }
+            Some(Member::Named(name)) => self.member(file, ty, self.sym_in(file, *name)).is_some(),
             Some(Member::At(at)) => self.member_at(file, ty, *at).is_some(),
             None => false,
         }

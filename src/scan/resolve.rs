@@ -2,9 +2,7 @@
 //! or invokes what; which variables a condition looks at.
 //! Must not know: which state a lock is in.
 
-use super::ir::{
-    Base, Callee, Comparison, End, Expr, Guard, Name, Op, Path,
-};
+use super::ir::{Base, Callee, Comparison, End, Expr, Guard, Name, Op, Path};
 use super::map::{Map, Set};
 use super::place::{AIO_CONTEXT, Key, NONE, Object, Place, RCU, Root, Scope};
 use super::program::{FnId, Program, Sym};
@@ -165,9 +163,8 @@ impl Primitives {
         let guarded = guarded.collect();
         let bql = table.bql.mutexes.iter().filter_map(|name| program.sym(name)).collect();
         let same = table.same.iter();
-        let same = same.filter_map(|row| {
-            Some((key(program, &row.class)?, key(program, &row.other)?))
-        });
+        let same =
+            same.filter_map(|row| Some((key(program, &row.class)?, key(program, &row.other)?)));
         let same = same.collect();
         Primitives {
             guarded,
@@ -221,11 +218,31 @@ pub struct Block {
 pub enum Step {
     Call(Box<CallStep>),
     /// Sets a variable, and forgets what depends on it.
-    Set { var: Option<Var>, value: Value, forget: Vec<Var>, root: Option<Root> },
-    Enter { guard: Guard, lock: Object, line: u32 },
-    Leave { guard: Guard, lock: Object, line: u32 },
-    Require { held: bool, what: Sym, line: u32, conditional: bool },
-    RequireCoroutine { inside: bool },
+    Set {
+        var: Option<Var>,
+        value: Value,
+        forget: Vec<Var>,
+        root: Option<Root>,
+    },
+    Enter {
+        guard: Guard,
+        lock: Object,
+        line: u32,
+    },
+    Leave {
+        guard: Guard,
+        lock: Object,
+        line: u32,
+    },
+    Require {
+        held: bool,
+        what: Sym,
+        line: u32,
+        conditional: bool,
+    },
+    RequireCoroutine {
+        inside: bool,
+    },
 }
 
 /// A value as far as its sign goes.
@@ -241,9 +258,17 @@ pub enum Value {
 pub enum Way {
     Goto(u32),
     /// To `yes` if the variable has one of `signs`, else to `no`.
-    Branch { var: Var, signs: Signs, yes: u32, no: u32 },
+    Branch {
+        var: Var,
+        signs: Signs,
+        yes: u32,
+        no: u32,
+    },
     Any(Vec<u32>),
-    Return { value: Value, line: u32 },
+    Return {
+        value: Value,
+        line: u32,
+    },
     Never,
 }
 
@@ -573,8 +598,12 @@ impl Resolver<'_> {
                 let var = self.paths.get(&(to.base, to.fields.clone())).copied();
                 let root = to.fields.is_empty().then(|| self.scope.place_of(to).root);
                 let root = root.filter(|root| self.lock_roots.contains(root));
-                (var.is_some() || !forget.is_empty() || root.is_some())
-                    .then_some(Step::Set { var, value, forget, root })
+                (var.is_some() || !forget.is_empty() || root.is_some()).then_some(Step::Set {
+                    var,
+                    value,
+                    forget,
+                    root,
+                })
             }
             Op::Enter { guard, lock, line } => {
                 Some(Step::Enter { guard: *guard, lock: self.scope.object(lock), line: *line })
@@ -603,7 +632,9 @@ impl Resolver<'_> {
     fn store(&self, op: &Op) -> Option<(Key, Stored)> {
         let Op::Assign { to, value: Expr::Path(path), .. } = op else { return None };
         let (Base::Var(name), true) = (path.base, path.fields.is_empty()) else { return None };
-        if to.fields.is_empty() && !matches!(to.base, Base::Var(name) if !self.scope.is_variable(name)) {
+        if to.fields.is_empty()
+            && !matches!(to.base, Base::Var(name) if !self.scope.is_variable(name))
+        {
             return None;
         }
         let stored = match self.scope.param(name) {

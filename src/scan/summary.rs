@@ -24,6 +24,8 @@ struct Node {
     outcome: Arc<Outcome>,
     running: bool,
     queued: bool,
+    /// It was given up before it settled.
+    unsettled: bool,
     turns: u32,
     /// Who asked for it first.
     maker: NodeId,
@@ -54,8 +56,6 @@ pub struct Summaries<'p> {
     index: Map<(FnId, Entry), NodeId>,
     dirty: Vec<NodeId>,
     depth: u32,
-    /// Nodes that were given up before they settled.
-    pub unsettled: u32,
 }
 
 impl<'p> Summaries<'p> {
@@ -69,7 +69,8 @@ impl<'p> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
         let (comments, comment_rows) = comments(program, &locks_by_name(program, resolved));
-        let asserted = program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
+        let asserted =
+            program.ids().filter_map(|id| Some((id, asserted(&resolved[id.0 as usize])?)));
         let asserted = asserted.collect();
         let mut summaries = Summaries {
             program,
@@ -87,7 +88,6 @@ impl<'p> Summaries<'p> {
             index: Map::default(),
             dirty: Vec::new(),
             depth: 0,
-            unsettled: 0,
         };
         summaries.relevant = summaries.find_relevant();
         summaries.interesting = summaries.find_interesting();
@@ -143,6 +143,16 @@ impl<'p> Summaries<'p> {
         self.nodes[node as usize].entry
     }
 
+    /// The functions of which some paths were given up.
+    pub fn given_up(&self) -> Vec<String> {
+        let capped = self.nodes.iter().filter(|node| node.outcome.capped || node.unsettled);
+        let mut names: Vec<String> =
+            capped.map(|node| self.program.name_of(node.function).to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// How many nodes there are.
     pub fn count(&self) -> usize {
         self.nodes.len()
@@ -169,6 +179,7 @@ impl<'p> Summaries<'p> {
             outcome: Arc::default(),
             running: false,
             queued: false,
+            unsettled: false,
             turns: 0,
             maker: user,
             users: if user == NodeId::MAX { Vec::new() } else { vec![user] },
@@ -190,7 +201,7 @@ impl<'p> Summaries<'p> {
             return;
         }
         if turns >= TURNS {
-            self.unsettled += 1;
+            self.nodes[node as usize].unsettled = true;
             return;
         }
         self.nodes[node as usize].running = true;
@@ -270,7 +281,9 @@ impl<'p> Summaries<'p> {
                         callers[function.0 as usize].push(id.0);
                     };
                     match &call.invoke {
-                        Invoke::Functions(functions) => functions.iter().copied().for_each(&mut calls),
+                        Invoke::Functions(functions) => {
+                            functions.iter().copied().for_each(&mut calls)
+                        }
                         Invoke::Hook(key) => {
                             let targets = self.hooks.targets(*key);
                             targets.iter().for_each(|target| calls(target.function));
@@ -366,7 +379,10 @@ fn locks_by_name(program: &Program, resolved: &[Arc<Resolved>]) -> Map<Sym, Sym>
 ///
 /// A lock that no function takes by this name is none: `mmap_lock` is a function
 /// of user-mode emulators.
-fn comments(program: &Program, locks: &Map<Sym, Sym>) -> (Map<FnId, Vec<Commented>>, Vec<(u32, u32)>) {
+fn comments(
+    program: &Program,
+    locks: &Map<Sym, Sym>,
+) -> (Map<FnId, Vec<Commented>>, Vec<(u32, u32)>) {
     let mut comments: Map<FnId, Vec<Commented>> = Map::default();
     let mut places = Vec::new();
     for (number, file) in program.files.iter().enumerate() {

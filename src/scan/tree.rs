@@ -2,16 +2,19 @@
 //! Must not know: where the sources come from.
 
 use super::contexts;
-use super::finding::{Finding, Problem, Report, Unparsed};
+use super::finding::{Finding, Report, Status, Unparsed};
+use super::fingerprint::{Fingerprints, Key};
 use super::hooks::Hooks;
 use super::ir::FileFacts;
 use super::judge::{self, Judged};
 use super::program::Program;
 use super::qapi::{self, Command};
 use super::resolve::{Primitives, Resolved, resolve};
+use super::states::States;
 use super::summary::Summaries;
 use super::{lower, mask, parse, tables};
-use std::collections::BTreeMap;
+use crate::parallel;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Files by their path below the tree's root, with `/`.
@@ -22,93 +25,196 @@ pub type Sources = BTreeMap<String, Arc<[u8]>>;
 pub struct Tree {
     /// What `VERSION` says.
     pub version: String,
-    /// By path.
+    /// C files, by path.
     pub files: BTreeMap<Arc<str>, Arc<FileFacts>>,
-    pub commands: Vec<Command>,
+    /// QMP commands, by schema file.
+    commands: BTreeMap<String, Vec<Command>>,
+}
+
+impl Tree {
+    /// Takes in a file that is not C: `VERSION`, a QAPI schema. Others are left.
+    pub fn other(&mut self, path: &str, text: &[u8]) {
+        if path == "VERSION" {
+            self.version = String::from_utf8_lossy(text).trim().to_owned();
+        } else if path.starts_with("qapi/") && path.ends_with(".json") {
+            self.commands.insert(path.to_owned(), qapi::commands(text));
+        }
+    }
+
+    /// Whether a path is that of a C file that a scan reads.
+    pub fn is_code(path: &str) -> bool {
+        [".c", ".h", ".c.inc", ".h.inc"].iter().any(|ending| path.ends_with(ending))
+    }
+
+    /// The functions that did not parse clean.
+    pub fn unparsed(&self) -> Vec<Unparsed> {
+        let mut unparsed = Vec::new();
+        for (path, facts) in &self.files {
+            unparsed.extend(facts.unparsed.iter().map(|(function, line)| Unparsed {
+                function: function.clone(),
+                path: path.to_string(),
+                line: *line,
+            }));
+        }
+        unparsed
+    }
+
+    /// How many functions there are, those that did not parse clean included.
+    pub fn functions(&self) -> usize {
+        self.files.values().map(|facts| facts.functions.len() + facts.unparsed.len()).sum()
+    }
 }
 
 /// What an analysis came to.
+#[derive(Debug)]
 pub struct Analysis {
-    pub functions: usize,
+    /// Ranked, with fingerprints.
     pub findings: Vec<Finding>,
-    pub nodes: usize,
+    /// The lock states at the calls of the files that were asked for.
+    pub states: States,
+    /// Functions of which some paths were given up, since they met more lock
+    /// states than are kept, or did not settle.
+    pub given_up: Vec<String>,
 }
 
-/// The facts of one C file.
-pub fn facts(text: &[u8]) -> FileFacts {
+/// The facts of one C file. Nesting that is too deep to be followed is not: such
+/// a file has no facts, and `None` is given.
+pub fn facts(text: &[u8]) -> Option<FileFacts> {
     let masked = mask::mask(text);
-    let tree = match parse::parse(&masked) {
-        Some(tree) => tree,
-        None => return FileFacts::default(),
-    };
+    let tree = parse::parse(&masked)?;
     let spans = parse::functions(&tree, &masked);
     let unclean = spans.iter().filter(|span| !span.clean);
     let unparsed = unclean.map(|span| (span.name.clone(), span.line)).collect();
-    lower::lower(text, &masked, tree.root_node(), unparsed)
+    Some(lower::lower(text, &masked, tree.root_node(), unparsed))
 }
 
-/// Scans sources: C files, `qapi/*.json` and `VERSION`.
+/// Changes with everything that facts are made by: the program and its tables.
+pub fn facts_version() -> String {
+    /// Raised by hand whenever the facts of the same text change.
+    const FACTS: u32 = 1;
+    let tables = concat!(
+        include_str!("../../models/scan/mask.json"),
+        include_str!("../../models/scan/locks.json")
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    let sum = crate::lock::fingerprint_of(tables.as_bytes()) as u32;
+    format!("{version}-{FACTS}-{sum:08x}")
+}
+
+/// Scans sources that are in memory: C files, `qapi/*.json` and `VERSION`.
 pub fn scan(sources: &Sources) -> Report {
     let mut tree = Tree::default();
     for (path, text) in sources {
-        if path == "VERSION" {
-            tree.version = String::from_utf8_lossy(text).trim().to_owned();
-        } else if path.starts_with("qapi/") && path.ends_with(".json") {
-            tree.commands.extend(qapi::commands(text));
+        if Tree::is_code(path) {
+            let facts = facts(text).unwrap_or_default();
+            tree.files.insert(Arc::from(path.as_str()), Arc::new(facts));
         } else {
-            tree.files.insert(Arc::from(path.as_str()), Arc::new(facts(text)));
+            tree.other(path, text);
         }
     }
-    let analysis = analyse(&tree);
-    let mut unparsed: Vec<Unparsed> = Vec::new();
-    for (path, facts) in &tree.files {
-        unparsed.extend(facts.unparsed.iter().map(|(function, line)| Unparsed {
-            function: function.clone(),
-            path: path.to_string(),
-            line: *line,
-        }));
-    }
+    let analysis = analyse(&tree, &BTreeSet::new());
     Report {
-        tree: String::new(),
         version: tree.version.clone(),
         files: tree.files.len(),
-        functions: analysis.functions + unparsed.len(),
-        functions_unparsed: unparsed,
+        functions: tree.functions(),
+        functions_unparsed: tree.unparsed(),
         findings: analysis.findings,
-        changes: Vec::new(),
-        patches: Vec::new(),
-        problems: Vec::<Problem>::new(),
+        ..Report::default()
     }
 }
 
-/// Analyses a tree, on a stack that is deep enough for its calls.
-pub fn analyse(tree: &Tree) -> Analysis {
+/// Does `work` on a stack that is deep enough for the calls of a whole tree.
+pub(super) fn deep<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     std::thread::scope(|scope| {
         let deep = std::thread::Builder::new().stack_size(1 << 30);
-        let analysis = deep.spawn_scoped(scope, || analyse_here(tree)).expect("a thread can start");
-        analysis.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let thread = deep.spawn_scoped(scope, work).expect("a thread can start");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-fn analyse_here(tree: &Tree) -> Analysis {
-    let t = std::time::Instant::now();
-    let files = tree.files.iter().map(|(path, facts)| (path.clone(), facts.clone())).collect();
-    let program = Program::new(files);
-    eprintln!("program {:?}", t.elapsed());
-    let contracts = tables::contracts(&tree.version);
-    let primitives = Primitives::new(&program, contracts);
-    let resolved: Vec<Arc<Resolved>> =
-        program.ids().map(|id| Arc::new(resolve(&program, &primitives, id))).collect();
-    eprintln!("resolve {:?}", t.elapsed());
-    let hooks = Hooks::new(&program, &resolved);
-    eprintln!("hooks {:?}", t.elapsed());
-    let mut summaries = Summaries::new(&program, &primitives, contracts, &hooks, &resolved);
-    eprintln!("summaries {:?}", t.elapsed());
-    let contexts = contexts::all(&mut summaries, &tree.commands);
-    eprintln!("contexts {:?} nodes {}", t.elapsed(), summaries.count());
-    let judged = judge::findings(&mut summaries, &contexts);
-    eprintln!("judged {:?} nodes {} unsettled {}", t.elapsed(), summaries.count(), summaries.unsettled);
-    let mut findings: Vec<Finding> = judged.into_iter().map(|Judged { finding, .. }| finding).collect();
-    findings.sort_by(|a, b| (a.grade, &a.path, a.line, a.rule).cmp(&(b.grade, &b.path, b.line, b.rule)));
-    Analysis { functions: program.count(), findings, nodes: summaries.count() }
+/// Does `work` on the summaries of a tree.
+pub(super) fn with_summaries<R: Send>(
+    tree: &Tree,
+    work: impl FnOnce(&mut Summaries<'_>, &[Command]) -> R + Send,
+) -> R {
+    deep(|| {
+        let files = tree.files.iter().map(|(path, facts)| (path.clone(), facts.clone())).collect();
+        let program = Program::new(files);
+        let contracts = tables::contracts(&tree.version);
+        let primitives = Primitives::new(&program, contracts);
+        let ids: Vec<_> = program.ids().collect();
+        let resolved: Vec<Arc<Resolved>> =
+            parallel::map(&ids, |&id| Arc::new(resolve(&program, &primitives, id)));
+        let hooks = Hooks::new(&program, &resolved);
+        let mut summaries = Summaries::new(&program, &primitives, contracts, &hooks, &resolved);
+        let commands: Vec<Command> = tree.commands.values().flatten().cloned().collect();
+        work(&mut summaries, &commands)
+    })
+}
+
+/// Analyses a tree; `states` names the files whose lock states are wanted.
+pub fn analyse(tree: &Tree, states: &BTreeSet<String>) -> Analysis {
+    with_summaries(tree, |summaries, commands| {
+        let contexts = contexts::all(summaries, commands);
+        let judged = judge::findings(summaries, &contexts);
+        Analysis {
+            findings: ranked(judged),
+            states: States::new(summaries, &contexts, |path| states.contains(path)),
+            given_up: summaries.given_up(),
+        }
+    })
+}
+
+/// The most certain first, then by place; with fingerprints.
+fn ranked(mut judged: Vec<Judged>) -> Vec<Finding> {
+    let place = |judged: &Judged| {
+        let Judged { finding, sink } = judged;
+        let root = finding.root.as_ref().map(|root| (root.thread.clone(), root.entry.clone()));
+        (finding.path.clone(), finding.line, finding.rule, sink.clone(), root)
+    };
+    judged.sort_by_cached_key(place);
+    let mut prints = Fingerprints::default();
+    let mut findings: Vec<Finding> = Vec::with_capacity(judged.len());
+    for Judged { mut finding, sink } in judged {
+        let root = finding.root.as_ref();
+        finding.fingerprint = prints.next(&Key {
+            rule: finding.rule,
+            path: &finding.path,
+            function: &finding.function,
+            sink: &sink,
+            root: root.map(|root| (&*root.thread, &*root.entry)),
+        });
+        findings.push(finding);
+    }
+    // How many conditions there are on the way says how easily it is met.
+    let conditions = |finding: &Finding| {
+        let conditional = finding.call_path.iter().filter(|frame| frame.conditional);
+        (conditional.count(), finding.call_path.len())
+    };
+    findings.sort_by_cached_key(|finding| {
+        (finding.grade, finding.rule, conditions(finding), finding.path.clone(), finding.line)
+    });
+    findings
+}
+
+/// What patches do: the findings after them, each new or unchanged, and those
+/// before them that are fixed.
+pub fn compare(before: Vec<Finding>, after: Vec<Finding>) -> Vec<Finding> {
+    let prints = |findings: &[Finding]| -> BTreeSet<String> {
+        findings.iter().map(|finding| finding.fingerprint.clone()).collect()
+    };
+    let (had, has) = (prints(&before), prints(&after));
+    let mut findings = after;
+    for finding in &mut findings {
+        let known = had.contains(&finding.fingerprint);
+        finding.status = if known { Status::Unchanged } else { Status::New };
+    }
+    let fixed = before.into_iter().filter(|finding| !has.contains(&finding.fingerprint));
+    findings.extend(fixed.map(|finding| Finding { status: Status::Fixed, ..finding }));
+    findings.sort_by_key(|finding| match finding.status {
+        Status::New => 0,
+        Status::Fixed => 1,
+        Status::Existing | Status::Unchanged => 2,
+    });
+    findings
 }

@@ -121,7 +121,8 @@ impl Wakers {
             WaitKind::Join => {
                 let threads = object.and_then(|key| self.threads.get(&key));
                 let threads = threads.map_or(&[][..], Vec::as_slice);
-                let taker = threads.iter().find_map(|&thread| takes_bql(summaries, contexts, thread));
+                let taker =
+                    threads.iter().find_map(|&thread| takes_bql(summaries, contexts, thread));
                 match taker {
                     Some((thread, function, line)) => {
                         let entry = program.name_of(thread);
@@ -196,9 +197,10 @@ impl Wakers {
         let entry = context.entry.map(|entry| summaries.program.name_of(entry));
         let one_of = |names: &str, name: &str| names.split('|').any(|known| known == name);
         for fact in tables::facts() {
-            let root = fact.root.as_ref().is_none_or(|roots| {
-                entry.is_some_and(|entry| one_of(roots, entry))
-            });
+            let root = fact
+                .root
+                .as_ref()
+                .is_none_or(|roots| entry.is_some_and(|entry| one_of(roots, entry)));
             if fact.wait == Some(kind) && root && fact.function.is_none() {
                 breach.grade = breach.grade.max(fact.grade);
                 breach.notes.push(format!("{} ({})", fact.text, fact.source));

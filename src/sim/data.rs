@@ -3,30 +3,9 @@
 //! Must not know: what a plan or a scenario means.
 
 use serde::de::DeserializeOwned;
-use std::fmt;
 use std::path::Path;
 
-/// A file that cannot be used, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DataError {
-    /// The file, or the name of the built-in one.
-    pub file: String,
-    /// Line and column, where the text itself is wrong.
-    pub place: Option<(usize, usize)>,
-    pub message: String,
-}
-
-impl fmt::Display for DataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some((line, column)) = self.place {
-            write!(f, ":{line}:{column}")?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
-
-impl std::error::Error for DataError {}
+pub use crate::lock::DataError;
 
 /// What is kept in files of `models/`: some built in, others the user's.
 pub trait Model: DeserializeOwned {
@@ -71,13 +50,7 @@ pub fn checked<T: Model>(model: T, file: &str) -> Result<T, DataError> {
 /// # Errors
 /// What is wrong and where, if it is not a `T`.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, DataError> {
-    serde_json::from_str(text).map_err(|error| {
-        let place = (error.line() > 0).then(|| (error.line(), error.column()));
-        let full = error.to_string();
-        // serde_json repeats the place at the end; it stands in front already.
-        let message = full.split(" at line ").next().unwrap_or(&full).to_string();
-        DataError { file: file.into(), place, message }
-    })
+    serde_json::from_str(text).map_err(|error| DataError::json(file, &error))
 }
 
 /// Parses the file at `path`.

@@ -34,8 +34,9 @@ fn each_package_is_named_in_one_file() {
         ("shuttle::sync", "runtime/shuttle.rs"),
         ("shuttle::scheduler", "runtime/shuttle.rs"),
         ("shuttle::Runner", "runtime/shuttle.rs"),
-        ("xxhash_rust::", "runtime/fingerprint.rs"),
-        ("clap::", "cli/args.rs"),
+        ("xxhash_rust::", "lock/fingerprint.rs"),
+        ("annotate_snippets::", "report/snippet.rs"),
+        ("toml::", "scan/config.rs"),
         ("indicatif::", "cli/progress.rs"),
         ("ctrlc::", "cli/interrupt.rs"),
         ("diffy::", "scan/patch.rs"),
@@ -51,17 +52,29 @@ fn each_package_is_named_in_one_file() {
 }
 
 #[test]
+fn the_command_line_is_defined_in_files_called_args() {
+    let files = sources(&src());
+    let named = files.iter().filter(|(_, text)| text.contains("clap::"));
+    for (path, _) in named {
+        let home = path.parent().is_some_and(|folder| folder.ends_with("cli"));
+        let name = path.file_name().expect("a file").to_string_lossy();
+        assert!(home && name.starts_with("args"), "{} names clap", path.display());
+    }
+}
+
+#[test]
 fn dependencies_point_one_way() {
-    let allowed: [(&str, &[&str]); 5] = [
+    let allowed: [(&str, &[&str]); 6] = [
         ("lock", &[]),
         ("runtime", &["lock"]),
         ("sim", &["lock", "runtime"]),
         ("explore", &["lock", "runtime"]),
-        ("report", &["lock", "runtime", "sim", "explore"]),
+        ("scan", &["lock"]),
+        ("report", &["lock", "runtime", "sim", "explore", "scan"]),
     ];
     for (module, below) in allowed {
         for (path, text) in sources(&src().join(module)) {
-            for other in ["lock", "runtime", "sim", "explore", "report", "cli"] {
+            for other in ["lock", "runtime", "sim", "explore", "scan", "report", "cli"] {
                 let uses = text.contains(&format!("crate::{other}::"));
                 let may = other == module || below.contains(&other);
                 assert!(may || !uses, "{} uses {other}", path.display());

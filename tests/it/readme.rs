@@ -81,6 +81,20 @@ fn every_key_of_plans_scenarios_and_json_is_in_the_readme() {
 }
 
 #[test]
+fn every_key_of_a_scan_s_json_is_in_the_readme() {
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("\n## The scan\n").expect("a section");
+    let (section, _) = section.split_once("\n## ").expect("and another");
+    let value: Value =
+        serde_json::from_str(&read("tests/it/expect/scan/series.json")).expect("JSON");
+    let all = keys(&value, "");
+    assert!(all.len() > 40, "{all:?}");
+    for key in all {
+        assert!(section.contains(&format!("`{key}`")), "{key} is not in the README");
+    }
+}
+
+#[test]
 fn its_first_block_has_the_two_commands() {
     let readme = read("README.md");
     let (_, block) = readme.split_once("```sh\n").expect("a block");

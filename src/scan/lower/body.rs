@@ -192,8 +192,14 @@ impl Body<'_, '_> {
                     self.statement(inner);
                 }
             }
-            "case_statement" | "preproc_if" | "preproc_ifdef" | "preproc_else"
-            | "preproc_elif" | "preproc_elifdef" | "else_clause" | "attributed_statement" => {
+            "case_statement"
+            | "preproc_if"
+            | "preproc_ifdef"
+            | "preproc_else"
+            | "preproc_elif"
+            | "preproc_elifdef"
+            | "else_clause"
+            | "attributed_statement" => {
                 // Both halves of an `#if` are read, one after the other.
                 let mut cursor = node.walk();
                 let named: Vec<Node<'_>> = node.named_children(&mut cursor).collect();

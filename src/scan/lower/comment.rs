@@ -41,13 +41,7 @@ fn find(text: &[u8], word: &[u8]) -> Option<usize> {
     None
 }
 
-fn contracts(
-    text: &[u8],
-    node: Node<'_>,
-    names: &mut Names,
-    facts: &mut FileFacts,
-    depth: usize,
-) {
+fn contracts(text: &[u8], node: Node<'_>, names: &mut Names, facts: &mut FileFacts, depth: usize) {
     if depth > 8.min(DEEPEST) {
         return;
     }
@@ -101,13 +95,7 @@ fn declared(text: &[u8], node: Node<'_>) -> Option<String> {
 }
 
 /// The sentences of a comment that ask something of the caller.
-fn sentences(
-    comment: &[u8],
-    function: &str,
-    line: u32,
-    names: &mut Names,
-    facts: &mut FileFacts,
-) {
+fn sentences(comment: &[u8], function: &str, line: u32, names: &mut Names, facts: &mut FileFacts) {
     let comment = String::from_utf8_lossy(comment);
     let words: Vec<&str> = comment
         .split_ascii_whitespace()
@@ -133,10 +121,26 @@ fn sentences(
 fn contract(sentence: &str) -> Option<(Option<String>, bool)> {
     let lower = sentence.to_ascii_lowercase();
     let lower = lower.trim();
-    let asks = ["called with ", "called without ", "called outside ", "call with ", "caller must hold ", "callers must hold ", "caller holds ", "called under ", "must hold "];
+    let asks = [
+        "called with ",
+        "called without ",
+        "called outside ",
+        "call with ",
+        "caller must hold ",
+        "callers must hold ",
+        "caller holds ",
+        "called under ",
+        "must hold ",
+    ];
     let (at, ask) = asks.iter().filter_map(|ask| Some((lower.find(ask)?, *ask))).min()?;
     let before = &lower[..at];
-    if before.contains("will be") || before.contains("not ") || before.contains("may be") || before.contains("can be") || before.contains("if ") || before.contains("when ") {
+    if before.contains("will be")
+        || before.contains("not ")
+        || before.contains("may be")
+        || before.contains("can be")
+        || before.contains("if ")
+        || before.contains("when ")
+    {
         return None;
     }
     let rest = &lower[at + ask.len()..];
@@ -145,19 +149,32 @@ fn contract(sentence: &str) -> Option<(Option<String>, bool)> {
         return None;
     }
     let held = !matches!(ask, "called without " | "called outside ");
-    let bql = ["bql", "iothread lock", "iothread mutex", "big qemu lock", "global mutex", "qemu_global_mutex", "io thread lock"];
+    let bql = [
+        "bql",
+        "iothread lock",
+        "iothread mutex",
+        "big qemu lock",
+        "global mutex",
+        "qemu_global_mutex",
+        "io thread lock",
+    ];
     if bql.iter().any(|name| rest.starts_with(name)) {
-        let released = rest.contains("not held") || rest.contains("released") || rest.contains("not taken");
+        let released =
+            rest.contains("not held") || rest.contains("released") || rest.contains("not taken");
         return Some((None, held && !released));
     }
     // `bitmap_mutex held`, `s->lock held`, `&s->lock taken`.
     let original = &sentence.trim()[at + ask.len()..];
     let original = original.strip_prefix("the ").unwrap_or(original);
     let word = original.split_ascii_whitespace().next()?;
-    let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '>' && c != '-');
+    let word =
+        word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '>' && c != '-');
     let name = word.rsplit(['>', '.', '-']).next()?;
     let lockish = name.ends_with("mutex") || name.ends_with("lock");
-    let takes = rest.contains("held") || rest.contains("taken") || rest.contains("locked") || ask.contains("hold");
+    let takes = rest.contains("held")
+        || rest.contains("taken")
+        || rest.contains("locked")
+        || ask.contains("hold");
     (lockish && takes && name.len() > 4 && held).then(|| (Some(name.to_owned()), true))
 }
 

@@ -475,7 +475,8 @@ impl Body<'_, '_> {
             return match argument(*at) {
                 Some(ty) => {
                     let text = self.file.str(ty);
-                    let text = text.trim().trim_start_matches("struct ").trim_end_matches(['*', ' ']);
+                    let text =
+                        text.trim().trim_start_matches("struct ").trim_end_matches(['*', ' ']);
                     Base::Typed(self.file.names.of(text))
                 }
                 None => Base::Unknown,
@@ -499,7 +500,9 @@ impl Body<'_, '_> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let mut words = text.split(|c: char| !is_word(c)).filter(|word| !word.is_empty());
         let base = match words.next() {
-            Some(word) if text.contains(&format!("{word}(")) => Base::Call(self.file.names.of(word)),
+            Some(word) if text.contains(&format!("{word}(")) => {
+                Base::Call(self.file.names.of(word))
+            }
             Some(word) => Base::Var(self.file.names.of(word)),
             None => Base::Unknown,
         };
@@ -581,9 +584,7 @@ impl Body<'_, '_> {
                 let mutex = &tables::locks().mutex.guards[name];
                 (Guard::Mutex, self.path_of_text(mutex))
             }
-            _ if tables::locks().bql.guards.iter().any(|guard| guard == name) => {
-                (Guard::Bql, none)
-            }
+            _ if tables::locks().bql.guards.iter().any(|guard| guard == name) => (Guard::Bql, none),
             _ => return false,
         };
         self.open(guard, lock, Self::line(node));

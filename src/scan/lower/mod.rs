@@ -103,8 +103,14 @@ impl<'a> Lower<'a> {
                     self.structure(child, None);
                 }
                 "preproc_function_def" => self.function_macro(child),
-                "preproc_ifdef" | "preproc_if" | "preproc_else" | "preproc_elif"
-                | "preproc_elifdef" | "linkage_specification" | "declaration_list" | "ERROR" => {
+                "preproc_ifdef"
+                | "preproc_if"
+                | "preproc_else"
+                | "preproc_elif"
+                | "preproc_elifdef"
+                | "linkage_specification"
+                | "declaration_list"
+                | "ERROR" => {
                     self.items(child, depth + 1);
                 }
                 _ => {}
@@ -275,13 +281,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn field(
-        &mut self,
-        node: Node<'_>,
-        outer: Name,
-        fields: &mut Vec<(Name, Type)>,
-        depth: usize,
-    ) {
+    fn field(&mut self, node: Node<'_>, outer: Name, fields: &mut Vec<(Name, Type)>, depth: usize) {
         let Some(ty) = node.child_by_field_name("type") else { return };
         let mut cursor = node.walk();
         let declarators: Vec<Node<'_>> =

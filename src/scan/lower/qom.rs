@@ -18,7 +18,8 @@ const DECLARE: [(&str, usize, Option<usize>, Option<usize>); 7] = [
 ];
 
 /// Macros that a cast's `#define` is made of; the type is their first argument.
-const DEFINE: [&str; 4] = ["OBJECT_CHECK", "OBJECT_GET_CLASS", "OBJECT_CLASS_CHECK", "INTERFACE_CHECK"];
+const DEFINE: [&str; 4] =
+    ["OBJECT_CHECK", "OBJECT_GET_CLASS", "OBJECT_CLASS_CHECK", "INTERFACE_CHECK"];
 
 /// Records the casts that a file declares.
 pub(super) fn casts(text: &[u8], names: &mut Names, facts: &mut FileFacts) {

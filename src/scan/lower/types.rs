@@ -67,8 +67,10 @@ impl Lower<'_> {
                     while inner.kind() == "parenthesized_declarator" {
                         inner = inner.named_child(0)?;
                     }
-                    if !matches!(inner.kind(), "identifier" | "field_identifier" | "type_identifier")
-                    {
+                    if !matches!(
+                        inner.kind(),
+                        "identifier" | "field_identifier" | "type_identifier"
+                    ) {
                         return None;
                     }
                     let line = inner.start_position().row as u32 + 1;

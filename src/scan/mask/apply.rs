@@ -276,7 +276,8 @@ impl<'a> Walk<'a> {
     /// A macro that is a whole statement, without arguments and semicolon.
     fn alone(&mut self, index: usize) -> Option<usize> {
         let next = self.tokens.get(index + 1)?;
-        let is = self.capital(index) && next.kind == Kind::Ident && self.new_line(index);
+        let more = matches!(next.kind, Kind::Ident | Kind::Punct(b'{'));
+        let is = self.capital(index) && more && self.new_line(index);
         is.then(|| {
             let name = String::from_utf8_lossy(self.word(index)).into_owned();
             self.marks.insert(self.start(index), Mark::Macro { name, args: String::new() });

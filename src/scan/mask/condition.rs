@@ -64,7 +64,7 @@ fn is_label(text: &[u8], tokens: &[Token], index: usize) -> bool {
     let name = index.checked_sub(1).map(|at| tokens[at]);
     let named = name.is_some_and(|t| t.kind == Kind::Ident && t.of(text) != b"default");
     let before = index.checked_sub(2).map(|at| tokens[at].kind);
-    named && matches!(before, Some(Kind::Punct(b';' | b'{' | b'}' | b':')))
+    named && matches!(before, Some(Kind::Directive | Kind::Punct(b';' | b'{' | b'}' | b':')))
 }
 
 /// Blanks what cannot be left to the grammar, in `out` and in `tokens`.
@@ -139,7 +139,8 @@ fn directive(
             before: *state,
             first: None,
             lowest: state.braces,
-            whole: state.may_begin(),
+            // The grammar knows no `__has_warning("…")`.
+            whole: state.may_begin() && !tokens[index].of(text).contains(&b'"'),
             list: matches!(state.last, Last::Comma | Last::Open | Last::Boundary(b'{')),
         }),
         b"else" | b"elif" | b"elifdef" | b"elifndef" => {

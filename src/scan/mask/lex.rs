@@ -155,3 +155,21 @@ fn after_directive(text: &[u8], mut at: usize) -> usize {
     }
     at.min(text.len())
 }
+
+/// Where the `/* comments */` of a directive begin and end.
+pub fn comments(directive: &[u8]) -> Vec<(usize, usize)> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(&byte) = directive.get(at) {
+        at = match (byte, directive.get(at + 1)) {
+            (b'/', Some(b'*')) => {
+                let end = after_comment(directive, at);
+                found.push((at, end));
+                end
+            }
+            (b'/', Some(b'/')) => break,
+            (b'"', _) => after_string(directive, at),
+            _ => at + 1,
+        };
+    }
+    found
+}

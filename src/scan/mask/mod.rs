@@ -6,7 +6,7 @@
 
 mod apply;
 mod condition;
-pub mod lex;
+pub(super) mod lex;
 mod table;
 mod types;
 
@@ -47,10 +47,31 @@ pub fn mask(text: &[u8]) -> Masked {
     if u32::try_from(text.len()).is_ok() {
         let mut tokens = lex::tokens(text);
         condition::settle(text, &mut tokens, &mut out);
+        comments_in_directives(text, &tokens, &mut out);
         tokens.retain(|token| !matches!(token.kind, Kind::Gone | Kind::Directive));
         apply::apply(text, &tokens, &mut out, &mut marks);
     }
     Masked { text: out, marks }
+}
+
+/// The grammar ends a `#define` at a comment in it: those before its end go.
+fn comments_in_directives(text: &[u8], tokens: &[Token], out: &mut [u8]) {
+    for token in tokens.iter().filter(|token| token.kind == Kind::Directive) {
+        let (directive, begin) = (token.of(text), token.start as usize);
+        for (from, to) in lex::comments(directive) {
+            if directive[to..].iter().all(u8::is_ascii_whitespace) {
+                break;
+            }
+            let (from, to) = (begin + from, begin + to);
+            blank(out, from, to);
+            // A line that the comment continued needs a backslash to go on.
+            for at in from + 1..to {
+                if text[at] == b'\n' && text[at - 1] != b'\r' {
+                    out[at - 1] = b'\\';
+                }
+            }
+        }
+    }
 }
 
 /// Spaces from one offset to another; ends of lines stay.

@@ -1,4 +1,4 @@
-//! 128-bit fingerprints of states and of what a thread has observed.
+//! 128-bit fingerprints: of states, of what a thread has observed, of findings.
 //! Must not know: what the bytes mean. The only file that names the hash library.
 
 use std::hash::{Hash, Hasher};
@@ -41,6 +41,11 @@ pub fn fingerprint(value: &(impl Hash + ?Sized)) -> u128 {
     let mut bytes = Bytes::default();
     bytes.feed(value);
     bytes.fingerprint()
+}
+
+/// The fingerprint of bytes, as they are.
+pub fn fingerprint_of(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
 }
 
 /// A hasher for keys that are fingerprints already: their low half is the hash.
