@@ -11,6 +11,7 @@ use super::diff_text::{self, DiffText, Prepared};
 use super::mbox;
 use super::patch_error::shown;
 pub use super::patch_error::{PatchError, PatchErrorKind};
+use super::tree::Tree;
 use diffy::patch_set::{FileMode, FileOperation, FilePatch, ParseOptions, PatchSet};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -247,7 +248,7 @@ fn change(
     let opaque = item.patch().is_binary()
         || matches!(mode, Some(FileMode::Gitlink | FileMode::Symlink))
         || text.is_git() && text.is_link(start);
-    if opaque && [&old, &new].into_iter().any(|path| is_c(path)) {
+    if opaque && [&old, &new].into_iter().any(|path| Tree::is_code(path)) {
         let message = format!("{new} is C, but the patch has no lines of it");
         return Err(PatchError::malformed(message, text.place(start), "git diff --text has them"));
     }
@@ -337,9 +338,4 @@ fn require_line_ends(text: &DiffText, at: usize, lines: &[Line]) -> Result<(), P
         (before, after) = (before && (!old || ends), after && (!new || ends));
     }
     Ok(())
-}
-
-/// Whether the scan would read the file.
-pub(super) fn is_c(path: &str) -> bool {
-    [".c", ".h", ".c.inc", ".h.inc"].into_iter().any(|end| path.ends_with(end))
 }
