@@ -2,6 +2,7 @@
 //! `args…` name clap.
 //! Must not know: what a verb does.
 
+use super::args_scan::Scan;
 use super::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ struct CommandLine {
 pub enum Verb {
     /// Explore a plan in a scenario, or the whole matrix of them
     Explore(Box<Explore>),
+    /// Check the lock discipline of a QEMU source tree, and of patches to it
+    #[command(after_help = exit::TABLE)]
+    Scan(Box<Scan>),
     /// Run the schedule of a violation again, step by step
     #[command(after_help = exit::TABLE)]
     Replay {

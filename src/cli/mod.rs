@@ -3,6 +3,7 @@
 
 mod args;
 mod args_scan;
+mod cache;
 mod child;
 mod engine;
 mod exit;
@@ -15,6 +16,9 @@ mod output;
 mod progress;
 mod ram;
 mod replay;
+mod scan;
+mod series;
+mod source;
 pub mod tree;
 mod witness;
 
@@ -26,6 +30,7 @@ use args::Verb;
 pub fn run() -> Exit {
     exit::guard(|| match args::parse() {
         Verb::Explore(args) => explore::run(&args),
+        Verb::Scan(args) => scan::run(&args),
         Verb::Replay { file } => replay::run(&file),
         Verb::Explain { code } => explain::run(code.as_deref()),
         Verb::Loom => child::serve(),

@@ -125,6 +125,12 @@ fn inside(path: &str, directory: &str) -> bool {
         || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a scan of a whole tree reads `path` as C.
+pub fn is_scanned(path: &str) -> bool {
+    let left_out = SELECTION.leave_out.iter().any(|directory| inside(path, directory));
+    !left_out && matches!(sort(path, &[]), Some(Sort::Code))
+}
+
 /// Walks and reads, in parallel; the result is in order all the same.
 fn walk(home: &Path, wanted: &[String]) -> Sources {
     let found = Mutex::new(Sources::default());
@@ -197,8 +203,7 @@ fn file(home: &Path, path: &Path) -> Result<Option<Vec<u8>>, String> {
         return Ok(None);
     }
     if about.len() > LARGEST {
-        let (size, cap) = (about.len() >> 20, LARGEST >> 20);
-        return Err(format!("{size} MiB; files of more than {cap} MiB are not read"));
+        return Err(format!("larger than {} MiB: not read", LARGEST >> 20));
     }
     std::fs::read(&real).map(Some).map_err(said)
 }

@@ -181,7 +181,7 @@ fn breach(
         }
         What::UnlockNotHeld => {
             let message = "the BQL is released without being held".to_owned();
-            Some(Breach::new(Rule::MustNotHold, message, "bql_unlock".to_owned()))
+            Some(Breach::new(Rule::Unbalanced, message, "bql_unlock".to_owned()))
         }
         What::BqlTwice => {
             let message = "the BQL is taken while it is held".to_owned();

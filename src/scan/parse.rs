@@ -122,6 +122,11 @@ fn lost(text: &[u8], found: &mut Vec<FunctionSpan>) {
     let mut added = Vec::new();
     for token in lex::tokens(text) {
         let start = token.start as usize;
+        let margin = start == 0 || text[start - 1] == b'\n';
+        if margin && token.kind != Kind::Punct(b'{') {
+            // A declaration begins, whatever was left open.
+            depth = 0;
+        }
         match token.kind {
             Kind::Punct(b'(') => {
                 if depth == 0 {
@@ -133,7 +138,7 @@ fn lost(text: &[u8], found: &mut Vec<FunctionSpan>) {
                 depth -= 1;
                 head = name.filter(|_| depth == 0);
             }
-            Kind::Punct(b'{') if start > 0 && text[start - 1] == b'\n' => {
+            Kind::Punct(b'{') if margin => {
                 depth = 0;
                 while known < found.len() && found[known].end <= start {
                     known += 1;

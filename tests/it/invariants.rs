@@ -41,6 +41,8 @@ fn each_package_is_named_in_one_file() {
         ("ctrlc::", "cli/interrupt.rs"),
         ("diffy::", "scan/patch.rs"),
         ("mailparse::", "scan/mbox.rs"),
+        ("tree_sitter", "scan/parse.rs"),
+        ("ignore::", "cli/tree.rs"),
     ] {
         let named: Vec<&PathBuf> =
             files.iter().filter(|(_, text)| text.contains(package)).map(|(path, _)| path).collect();

@@ -114,7 +114,7 @@ fn large_patches() {
         (format!("From: x\nSubject: x\n{parts}"), false),
         (format!("From: x\nSubject: {long}\n\n{head}"), false),
         (format!("From: x\nSubject: {}\n\n{head}", "=?UTF-8?q?=5B?= ".repeat(many)), false),
-        (format!("--- {long}\n+++ b/x\n@@ -1 +1 @@\n-x\n+y\n"), true),
+        (format!("--- {long}\n+++ b/x\n@@ -1 +1 @@\n-x\n+y\n"), false),
         (format!("diff --git a/{long} b/{long}\n"), false),
         (long, false),
         ("\n".repeat(10 << 20) + "x", false),

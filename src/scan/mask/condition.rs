@@ -1,7 +1,8 @@
 //! `#if … #else … #endif`: which halves are left for the parser.
 //! The grammar copes where every half is whole statements or declarations.
 //! Elsewhere the directives are blanked, and of halves that exclude one another
-//! the first is kept. `#if 0` is blanked.
+//! the first is kept, or the second if the first is for a QEMU that migrates no
+//! guest. `#if 0` is blanked.
 //! Must not know: macros, what a statement is called.
 
 use super::lex::{Kind, Token};
@@ -187,13 +188,15 @@ impl Group {
 
     /// What of the group goes.
     fn decide(&self, text: &[u8], tokens: &[Token], blanks: &mut Vec<(usize, usize)>) {
-        let constant = constant(tokens[self.directives[0]].of(text));
+        let first = tokens[self.directives[0]].of(text);
+        let constant = holds(first, &TABLE.absent);
         if self.whole && constant.is_none() {
             return;
         }
         let last = self.directives.len() - 1;
         // The half that is kept; the others go, unless they make one list.
-        let kept = if constant == Some(false) { 1 } else { 0 };
+        let unlikely = holds(first, &TABLE.unlikely) == Some(false) && last > 1;
+        let kept = if constant == Some(false) || unlikely { 1 } else { 0 };
         for (half, &index) in self.directives.iter().enumerate() {
             blanks.push((index, index + 1));
             let keep = half == kept || (self.list && constant.is_none());
@@ -204,10 +207,10 @@ impl Group {
     }
 }
 
-/// What the condition is whatever the configuration: `#if 0`, `#if 1`,
-/// `#ifdef __cplusplus`.
-fn constant(directive: &[u8]) -> Option<bool> {
-    let absent = |name: &[u8]| TABLE.absent.iter().any(|known| known.as_bytes() == name);
+/// Whether the condition holds, if `absent` are not defined: `#if 0`, `#if 1`,
+/// `#ifdef __cplusplus`. None: who knows.
+fn holds(directive: &[u8], absent: &[String]) -> Option<bool> {
+    let absent = |name: &[u8]| absent.iter().any(|known| known.as_bytes() == name);
     let mut words = directive[1..]
         .split(|byte| byte.is_ascii_whitespace() || b"/()".contains(byte))
         .filter(|word| !word.is_empty());

@@ -6,9 +6,11 @@
 
 mod apply;
 mod condition;
+mod expression;
 pub(super) mod lex;
 mod table;
 mod types;
+mod walk;
 
 use super::ir::Guard;
 use lex::{Kind, Token};

@@ -36,6 +36,7 @@ struct File {
     arrays: Vec<String>,
     calls: Vec<String>,
     absent: Vec<String>,
+    unlikely: Vec<String>,
     guards: BTreeMap<String, Guard>,
     blocks: Vec<String>,
     loops: Vec<String>,
@@ -46,6 +47,8 @@ struct File {
 pub struct Table {
     /// What is never defined in C for QEMU: its half of an `#ifdef` is dead.
     pub absent: Vec<String>,
+    /// What is not defined in the QEMU that migrates guests, if one must choose.
+    pub unlikely: Vec<String>,
     exact: HashMap<Vec<u8>, Rule>,
     /// Up to two `*`: before, inside, after.
     patterns: Vec<(String, Rule)>,
@@ -57,9 +60,14 @@ pub struct Table {
 pub static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let text = include_str!("../../../models/scan/mask.json");
     let file: File = serde_json::from_str(text).expect("models/scan/mask.json is tested");
-    let absent = file.absent;
-    let mut table =
-        Table { absent, exact: HashMap::new(), patterns: Vec::new(), first: [false; 256] };
+    let (absent, unlikely) = (file.absent, file.unlikely);
+    let mut table = Table {
+        absent,
+        unlikely,
+        exact: HashMap::new(),
+        patterns: Vec::new(),
+        first: [false; 256],
+    };
     for (names, rule) in [
         (file.blank, Rule::Blank),
         (file.pointers, Rule::Pointer),
