@@ -416,6 +416,9 @@ impl Resolver<'_> {
             let lock = match op {
                 Op::Call(call) => {
                     self.predicate(call);
+                    if let Callee::Name(name) = call.callee {
+                        self.temp_names.insert(call.temp, self.scope.sym(name));
+                    }
                     match (&call.callee, call.args.first()) {
                         (Callee::Name(name), Some(Expr::Path(path)))
                             if self.primitives.locks.contains_key(&self.scope.sym(*name)) =>
@@ -496,6 +499,8 @@ impl Resolver<'_> {
                     (Comparison::Greater, 0) => Some(POSITIVE),
                     (Comparison::Greater, -1) => Some(POSITIVE | ZERO),
                     // `== true`; of other numbers only the sign is known.
+                    // What a failed trylock gives is negative, if it is told at all.
+                    (Comparison::Equal, ..=-1) if self.is_trylock(inner) => Some(NEGATIVE),
                     (Comparison::Equal, 1) if matches!(**inner, Expr::Temp(_)) => Some(POSITIVE),
                     _ => None,
                 };
@@ -526,6 +531,14 @@ impl Resolver<'_> {
             Expr::Const(_) | Expr::Text(_) => None,
             _ => self.var(expr).map(|var| (var, TRUE)),
         }
+    }
+
+    fn is_trylock(&self, expr: &Expr) -> bool {
+        let name = match expr {
+            Expr::Temp(temp) => self.temp_names.get(temp),
+            _ => None,
+        };
+        name.is_some_and(|name| self.primitives.locks.get(name) == Some(&LockCall::TryLock))
     }
 
     fn var(&mut self, expr: &Expr) -> Option<Var> {

@@ -168,11 +168,8 @@ impl Wakers {
             WaitKind::NetworkRead | WaitKind::NetworkWrite => {
                 let mut breach = Breach::new(Rule::HeldWaiting, held(""), sink);
                 let read = row.kind == WaitKind::NetworkRead;
-                breach.grade = match (own_thread, read) {
-                    (true, true) => Grade::Error,
-                    (true, false) => Grade::Warning,
-                    _ => Grade::Note,
-                };
+                // A write mostly goes to a buffer, of the file or of the socket.
+                breach.grade = if own_thread && read { Grade::Error } else { Grade::Note };
                 breach
             }
             WaitKind::Sleep | WaitKind::Poll | WaitKind::CpuWork | WaitKind::Exclusive => {
