@@ -5,10 +5,10 @@
 use super::flow::{Edge, Entry, To, What};
 use super::hooks::Registration;
 use super::map::{Map, Set};
-use super::program::{FnId, Sym};
+use super::program::{FnId, Program, Sym};
 use super::qapi::Command;
 use super::summary::{NodeId, Summaries};
-use super::tables::{self, ContextKind, Fact};
+use super::tables::{self, ContextKind, Fact, FunctionRoot};
 
 /// A kind of thread, with all that runs in it.
 pub struct Context {
@@ -156,7 +156,7 @@ impl Starts {
 
     fn functions(&mut self, summaries: &Summaries<'_>) {
         for row in &tables::roots().functions {
-            for function in summaries.program.named(&row.name) {
+            for function in begin_so(summaries.program, row) {
                 self.add(row.context, function, || row.name.clone());
             }
         }
@@ -230,6 +230,19 @@ impl Starts {
             }
         });
     }
+}
+
+/// The functions that a row names.
+fn begin_so(program: &Program, row: &FunctionRoot) -> Vec<FnId> {
+    let mut functions = match row.name.strip_suffix('*') {
+        None => program.named(&row.name),
+        Some(name) => program
+            .ids()
+            .filter(|&id| !program.function(id).is_static && program.name_of(id).starts_with(name))
+            .collect(),
+    };
+    functions.retain(|&id| program.path_of(id).starts_with(&row.under));
+    functions
 }
 
 /// Walks from the starts to every node, breadth first.

@@ -524,7 +524,7 @@ impl Flow<'_, '_> {
         if let Some(lock) = call.lock {
             return self.lock_call(lock, call, state, next);
         }
-        if let Some(registrar) = call.register {
+        for &registrar in &call.register {
             let row = &tables::roots().registrars[usize::from(registrar)];
             if let Some(arg) = call.args.get(row.callback).filter(|arg| !arg.functions.is_empty()) {
                 let place = row.place.and_then(|at| call.args.get(at)).and_then(|arg| arg.word);

@@ -190,33 +190,34 @@ impl Hooks {
     ) {
         let rows = &tables::roots().registrars;
         each_call(program, resolved, |id, call| {
-            let Some(registrar) = call.register else { return };
-            let row = &rows[usize::from(registrar)];
-            let Some(arg) = call.args.get(row.callback) else { return };
-            let argument = |at: Option<usize>| at.and_then(|at| call.args.get(at));
-            let place = argument(row.place).and_then(|arg| arg.word);
-            for &function in &arg.functions {
-                self.registrations.push(Registration {
-                    registrar,
-                    function,
-                    by: id,
-                    line: call.line,
-                    name: argument(row.name).and_then(|arg| arg.word),
-                    handle: argument(row.handle).and_then(|arg| arg.key),
-                    place,
-                });
-            }
-            if let Some(own) = arg.param {
-                let param = |at: Option<usize>| argument(at).and_then(|arg| arg.param);
-                let sink = Sink::Registrar(Handed {
-                    registrar,
-                    by: id,
-                    line: call.line,
-                    place,
-                    name: param(row.name),
-                    handle: param(row.handle),
-                });
-                sinks.entry((id, own)).or_default().push(sink);
+            for &registrar in &call.register {
+                let row = &rows[usize::from(registrar)];
+                let Some(arg) = call.args.get(row.callback) else { continue };
+                let argument = |at: Option<usize>| at.and_then(|at| call.args.get(at));
+                let place = argument(row.place).and_then(|arg| arg.word);
+                for &function in &arg.functions {
+                    self.registrations.push(Registration {
+                        registrar,
+                        function,
+                        by: id,
+                        line: call.line,
+                        name: argument(row.name).and_then(|arg| arg.word),
+                        handle: argument(row.handle).and_then(|arg| arg.key),
+                        place,
+                    });
+                }
+                if let Some(own) = arg.param {
+                    let param = |at: Option<usize>| argument(at).and_then(|arg| arg.param);
+                    let sink = Sink::Registrar(Handed {
+                        registrar,
+                        by: id,
+                        line: call.line,
+                        place,
+                        name: param(row.name),
+                        handle: param(row.handle),
+                    });
+                    sinks.entry((id, own)).or_default().push(sink);
+                }
             }
         });
     }

@@ -281,7 +281,7 @@ fn tie(
         let here = fact.root.as_ref().is_none_or(|roots| {
             roots.split('|').any(|root| Some(root) == entry || root == context.thread)
         });
-        let Some(function) = fact.function.as_ref().filter(|_| here) else { continue };
+        let Some(function) = fact.through.as_ref().filter(|_| here) else { continue };
         if call_path.iter().any(|frame| frame.function == *function) {
             grade = grade.max(fact.grade);
             breach.notes.push(format!("{} ({})", fact.text, fact.source));

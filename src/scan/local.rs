@@ -7,7 +7,7 @@ use super::finding::{Contract, Frame, Grade};
 use super::flow::{Entry, Exit, To, What};
 use super::judge::{Judged, finding, plain_event};
 use super::map::{Map, Set};
-use super::place::{BQL, Key, Object, RCU};
+use super::place::{AIO_CONTEXT, BQL, Key, Object, RCU};
 use super::program::{FnId, Sym};
 use super::resolve::{CallStep, Invoke, LockCall, NEGATIVE, Resolved, Step, ZERO};
 use super::summary::{NodeId, Summaries};
@@ -356,7 +356,8 @@ fn unmet(
                 let doubtful = above.filter(|edge| matches!(edge.to, To::Hook(..))).count();
                 let id = summaries.function(node);
                 let lock = match need.by_name {
-                    Some(name) => program.text(name).to_owned(),
+                    Some(name) if name != AIO_CONTEXT.name => program.text(name).to_owned(),
+                    Some(_) => AIO_CONTEXT.text(program),
                     None => need.key.text(program),
                 };
                 let message = format!("{}() is called without {lock}", need.callee);

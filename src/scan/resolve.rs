@@ -50,7 +50,8 @@ pub struct Primitives {
     pub locks: Map<Sym, LockCall>,
     pub waits: Map<Sym, u16>,
     pub wakes: Map<Sym, u16>,
-    pub registrars: Map<Sym, u16>,
+    /// One row for each callback that is handed over.
+    pub registrars: Map<Sym, Vec<u16>>,
     /// Into `Contracts::functions`.
     pub functions: Map<Sym, u16>,
     /// Into `Contracts::hooks`.
@@ -146,6 +147,12 @@ impl Primitives {
                 held.entry(function).or_default().push((at as u16, key));
             }
         }
+        let mut registrars: Map<Sym, Vec<u16>> = Map::default();
+        for (at, registrar) in tables::roots().registrars.iter().enumerate() {
+            if let Some(sym) = program.sym(&registrar.function) {
+                registrars.entry(sym).or_default().push(at as u16);
+            }
+        }
         let guarded = tables::guarded().iter().map(|row| {
             let (above, field) = row.field.rsplit_once('.').unwrap_or(("", &row.field));
             let owner = match above {
@@ -173,7 +180,7 @@ impl Primitives {
             locks,
             waits: numbered(waits.waits.iter().map(|wait| &wait.function).collect()),
             wakes: numbered(waits.wakes.iter().map(|wake| &wake.function).collect()),
-            registrars: numbered(tables::roots().registrars.iter().map(|r| &r.function).collect()),
+            registrars,
             functions: numbered(contracts.functions.iter().map(|f| &f.name).collect()),
             hooks,
             held,
@@ -282,7 +289,8 @@ pub struct CallStep {
     /// The mutex that a condition wait releases.
     pub mutex: Option<Object>,
     pub wake: Option<u16>,
-    pub register: Option<u16>,
+    /// Into `Roots::registrars`, one for each callback.
+    pub register: Vec<u16>,
     pub invoke: Invoke,
     pub line: u32,
     pub column: u32,
@@ -702,7 +710,7 @@ impl Resolver<'_> {
             wait: None,
             mutex: None,
             wake: None,
-            register: None,
+            register: Vec::new(),
             invoke: Invoke::Nothing,
             line: call.line,
             column: call.column,
@@ -786,10 +794,10 @@ impl Resolver<'_> {
             step.wake = Some(at);
             step.object = object(tables::waits().wakes[usize::from(at)].object);
         }
-        if let Some(&at) = self.primitives.registrars.get(&sym) {
-            step.register = Some(at);
+        if let Some(rows) = self.primitives.registrars.get(&sym) {
+            step.register.clone_from(rows);
         }
-        if step.wait.is_none() && step.wake.is_none() && step.register.is_none() {
+        if step.wait.is_none() && step.wake.is_none() && step.register.is_empty() {
             let functions = self.scope.program.lookup(self.scope.file, sym);
             if !functions.is_empty() {
                 step.invoke = Invoke::Functions(functions.to_vec());

@@ -5,7 +5,7 @@
 use super::flow::{self, Entry, Outcome};
 use super::hooks::{Hooks, each_call};
 use super::map::{Map, Set};
-use super::place::{Key, Object};
+use super::place::{AIO_CONTEXT, Key, Object};
 use super::program::{FnId, Program, Sym};
 use super::resolve::{CallStep, Invoke, Primitives, Resolved, Step};
 use super::tables::{self, Contracts};
@@ -273,7 +273,7 @@ impl<'p> Summaries<'p> {
                     if call.lock.is_some()
                         || call.wait.is_some()
                         || call.wake.is_some()
-                        || call.register.is_some()
+                        || !call.register.is_empty()
                         || named
                         || hook
                         || param
@@ -394,6 +394,9 @@ fn locks_by_name(program: &Program, resolved: &[Arc<Resolved>]) -> Map<Sym, Sym>
                 names.insert(lock.key.name, lock.key.name);
             }
         }
+    }
+    if let Some(sym) = program.sym("AioContext") {
+        names.insert(sym, AIO_CONTEXT.name);
     }
     for wrapper in &tables::locks().wrappers {
         let lock = super::resolve::key(program, &wrapper.class);

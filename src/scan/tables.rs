@@ -10,7 +10,10 @@ use std::sync::LazyLock;
 
 /// `models/scan/locks.json`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Locks {
+    /// Of the file's form.
+    pub schema: u32,
     pub bql: BqlNames,
     pub mutex: MutexNames,
     /// Functions that take one certain lock.
@@ -29,6 +32,7 @@ pub struct Locks {
 
 /// The BQL's functions, in both spellings.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BqlNames {
     pub lock: Vec<String>,
     pub unlock: Vec<String>,
@@ -45,6 +49,7 @@ pub struct BqlNames {
 
 /// Functions on a mutex that is their first argument.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MutexNames {
     pub lock: Vec<String>,
     pub trylock: Vec<String>,
@@ -57,6 +62,7 @@ pub struct MutexNames {
 
 /// A pair of functions.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Pair {
     pub lock: Vec<String>,
     pub unlock: Vec<String>,
@@ -64,6 +70,7 @@ pub struct Pair {
 
 /// `qemu_mutex_lock_ramlist()`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wrapper {
     pub lock: String,
     pub unlock: String,
@@ -72,6 +79,7 @@ pub struct Wrapper {
 
 /// `first` is taken before `then`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Order {
     pub first: String,
     pub then: String,
@@ -80,27 +88,35 @@ pub struct Order {
 
 /// A class whose instances are one lock where they meet.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shared {
     pub class: String,
+    pub source: String,
 }
 
 /// A class that is another.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Same {
     pub class: String,
     #[serde(rename = "as")]
     pub other: String,
+    pub source: String,
 }
 
 /// `models/scan/waits.json`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Waits {
+    /// Of the file's form.
+    pub schema: u32,
     pub waits: Vec<Wait>,
     pub wakes: Vec<Wake>,
 }
 
 /// A function that may block.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wait {
     pub function: String,
     /// The argument that says what is waited for.
@@ -121,9 +137,11 @@ pub struct Wait {
 
 /// A function that ends a wait.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wake {
     pub function: String,
     pub object: Option<usize>,
+    pub kind: WaitKind,
 }
 
 /// What is waited for.
@@ -165,7 +183,10 @@ impl WaitKind {
 
 /// `models/scan/roots.json`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Roots {
+    /// Of the file's form.
+    pub schema: u32,
     pub registrars: Vec<Registrar>,
     pub hooks: Vec<HookRoot>,
     pub functions: Vec<FunctionRoot>,
@@ -173,6 +194,7 @@ pub struct Roots {
 
 /// A function that hands a callback to some thread.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Registrar {
     pub function: String,
     /// The argument that is the callback.
@@ -189,6 +211,7 @@ pub struct Registrar {
 
 /// A member whose functions some thread calls.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HookRoot {
     #[serde(rename = "type")]
     pub ty: String,
@@ -198,8 +221,14 @@ pub struct HookRoot {
 
 /// A function that is a root by its name.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FunctionRoot {
+    /// With `*` at its end: every function that others can call whose name
+    /// begins so.
     pub name: String,
+    /// Only in files whose path begins so.
+    #[serde(default)]
+    pub under: String,
     pub context: ContextKind,
 }
 
@@ -238,12 +267,16 @@ pub enum ContextKind {
 
 /// `models/scan/guarded.json`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GuardedMembers {
+    /// Of the file's form.
+    pub schema: u32,
     pub guarded: Vec<Guarded>,
 }
 
 /// A member that some calls may only be given with a lock held.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Guarded {
     #[serde(rename = "type")]
     pub ty: String,
@@ -257,12 +290,16 @@ pub struct Guarded {
 
 /// `models/scan/threads.json`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Threads {
+    /// Of the file's form.
+    pub schema: u32,
     pub threads: Vec<Thread>,
 }
 
 /// A thread's name as `-name debug-threads=on` shows it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Thread {
     /// Its entry function.
     pub entry: String,
@@ -271,12 +308,16 @@ pub struct Thread {
 
 /// `models/scan/facts.json`: what the protocol says and no function shows.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Facts {
+    /// Of the file's form.
+    pub schema: u32,
     pub facts: Vec<Fact>,
 }
 
 /// A protocol fact.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fact {
     pub id: String,
     /// The entry function of the thread, or several with `|`; none: any.
@@ -289,7 +330,7 @@ pub struct Fact {
     /// The kind of wait that it speaks of.
     pub wait: Option<WaitKind>,
     /// A function on the path.
-    pub function: Option<String>,
+    pub through: Option<String>,
     /// What a finding that it concerns is worth.
     pub grade: Grade,
     pub text: String,
@@ -298,7 +339,12 @@ pub struct Fact {
 
 /// `models/contracts/*.json`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Contracts {
+    /// Of the file's form.
+    pub schema: u32,
+    /// Of QEMU: the first that has them.
+    pub version: String,
     pub hooks: Vec<HookContract>,
     pub functions: Vec<FunctionContract>,
     pub locks: Vec<LockContract>,
@@ -306,6 +352,7 @@ pub struct Contracts {
 
 /// What a hook's caller must hold.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HookContract {
     #[serde(rename = "type")]
     pub ty: String,
@@ -323,6 +370,7 @@ pub struct HookContract {
 
 /// What a function's caller must hold.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FunctionContract {
     pub name: String,
     pub bql: Held,
@@ -332,6 +380,7 @@ pub struct FunctionContract {
 
 /// A lock other than the BQL that a function's caller must hold.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LockContract {
     pub function: String,
     /// `RAMState.bitmap_mutex`.

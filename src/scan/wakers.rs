@@ -198,7 +198,7 @@ impl Wakers {
                 .root
                 .as_ref()
                 .is_none_or(|roots| entry.is_some_and(|entry| one_of(roots, entry)));
-            if fact.wait == Some(kind) && root && fact.function.is_none() {
+            if fact.wait == Some(kind) && root && fact.through.is_none() {
                 breach.grade = breach.grade.max(fact.grade);
                 breach.notes.push(format!("{} ({})", fact.text, fact.source));
             }

@@ -118,7 +118,10 @@ fn sentences(comment: &[u8], function: &str, line: u32, names: &mut Names, facts
 ///
 /// "Called with the BQL held", "must be called with bitmap_mutex held", "Called
 /// outside the BQL". "Will run with the BQL" describes, it does not ask.
+/// "Called with job_mutex *not* held" forbids a lock other than the BQL, for
+/// which there is no rule: it is left out, and never turned round.
 fn contract(sentence: &str) -> Option<(Option<String>, bool)> {
+    let sentence = sentence.replace('*', "");
     let lower = sentence.to_ascii_lowercase();
     let lower = lower.trim();
     let asks = [
@@ -159,9 +162,18 @@ fn contract(sentence: &str) -> Option<(Option<String>, bool)> {
         "io thread lock",
     ];
     if bql.iter().any(|name| rest.starts_with(name)) {
-        let released =
-            rest.contains("not held") || rest.contains("released") || rest.contains("not taken");
-        return Some((None, held && !released));
+        return Some((None, held && says_held(rest)));
+    }
+    let takes = rest.contains("held")
+        || rest.contains("taken")
+        || rest.contains("locked")
+        || rest.contains("acquired")
+        || ask.contains("hold");
+    if !takes || !held || !says_held(rest) {
+        return None;
+    }
+    if rest.starts_with("aiocontext") {
+        return Some((Some("AioContext".to_owned()), true));
     }
     // `bitmap_mutex held`, `s->lock held`, `&s->lock taken`.
     let original = &sentence.trim()[at + ask.len()..];
@@ -171,11 +183,20 @@ fn contract(sentence: &str) -> Option<(Option<String>, bool)> {
         word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '>' && c != '-');
     let name = word.rsplit(['>', '.', '-']).next()?;
     let lockish = name.ends_with("mutex") || name.ends_with("lock");
-    let takes = rest.contains("held")
-        || rest.contains("taken")
-        || rest.contains("locked")
-        || ask.contains("hold");
-    (lockish && takes && name.len() > 4 && held).then(|| (Some(name.to_owned()), true))
+    (lockish && name.len() > 4).then(|| (Some(name.to_owned()), true))
+}
+
+/// Whether what follows a lock's name says that it is held: the first word that
+/// speaks of it counts. "held, but may be released" is held, "not held" is not.
+fn says_held(rest: &str) -> bool {
+    for word in rest.split(|c: char| !c.is_ascii_alphanumeric()) {
+        match word {
+            "held" | "taken" | "locked" | "acquired" => return true,
+            "not" | "released" | "unlocked" | "without" => return false,
+            _ => {}
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -196,5 +217,17 @@ mod tests {
         let named = contract("Called with rs->bitmap_mutex held");
         assert_eq!(named, Some((Some("bitmap_mutex".into()), true)));
         assert_eq!(contract("Called with a lock"), None);
+        assert_eq!(contract("Called with job_mutex *not* held"), None);
+        assert_eq!(contract("Called with job_mutex not held"), None);
+        assert_eq!(contract("Called with job_mutex released"), None);
+        assert_eq!(contract("Called without job_mutex held"), None);
+        let named = contract("Called with job_mutex held, but may release it");
+        assert_eq!(named, Some((Some("job_mutex".into()), true)));
+        assert_eq!(contract("Called with the BQL *not* held"), bql(false));
+        assert_eq!(contract("Called with the BQL released"), bql(false));
+        assert_eq!(contract("Called with the BQL held, which may be released"), bql(true));
+        let aio = Some((Some("AioContext".into()), true));
+        assert_eq!(contract("Called with the AioContext held"), aio);
+        assert_eq!(contract("Called with AioContext lock held"), aio);
     }
 }
