@@ -9,7 +9,7 @@ use super::judge::{Judged, finding, plain_event};
 use super::map::{Map, Set};
 use super::place::{BQL, Key, Object, RCU};
 use super::program::{FnId, Sym};
-use super::resolve::{CallStep, Invoke, LockCall, NEGATIVE, Step, ZERO};
+use super::resolve::{CallStep, Invoke, LockCall, NEGATIVE, Resolved, Step, ZERO};
 use super::summary::{NodeId, Summaries};
 use super::tables::{self, ContextKind};
 use crate::lock::Rule;
@@ -23,14 +23,16 @@ pub(super) fn findings(
     let callbacks = locks_of_callbacks(summaries, contexts);
     let mut needs: Map<NodeId, Vec<Need>> = Map::default();
     for id in summaries.program.ids() {
-        if !summaries.is_relevant(id) {
+        if !works_on_locks(&summaries.resolved(id)) {
             continue;
         }
-        for bql in [false, true] {
-            let node = summaries.root(id, Entry::plain(bql, false));
-            twice(summaries, node, &callbacks, found);
-            unbalanced(summaries, node, found);
+        let mut node = summaries.root(id, Entry::plain(false, false));
+        if summaries.outcome(node).exits.is_empty() {
+            // It does not come to an end without the BQL.
+            node = summaries.root(id, Entry::plain(true, false));
         }
+        twice(summaries, node, &callbacks, found);
+        unbalanced(summaries, node, found);
     }
     for context in contexts {
         for &node in &context.order {
@@ -39,6 +41,19 @@ pub(super) fn findings(
     }
     unmet(summaries, contexts, &needs, found);
     never_posted(summaries, found);
+}
+
+/// Whether a function takes or releases a lock itself.
+fn works_on_locks(resolved: &Resolved) -> bool {
+    let mut steps = resolved.blocks.iter().flat_map(|block| &block.ops);
+    steps.any(|step| match step {
+        Step::Call(call) => !matches!(
+            call.lock,
+            None | Some(LockCall::BqlLocked | LockCall::InCoroutine | LockCall::InVcpu)
+        ),
+        Step::Enter { .. } => true,
+        _ => false,
+    })
 }
 
 fn push(found: &mut Vec<Judged>, judged: Judged) {

@@ -7,7 +7,7 @@ use super::hooks::{Hooks, each_call};
 use super::map::{Map, Set};
 use super::place::{Key, Object};
 use super::program::{FnId, Program, Sym};
-use super::resolve::{Invoke, Primitives, Resolved, Step};
+use super::resolve::{CallStep, Invoke, Primitives, Resolved, Step};
 use super::tables::{self, Contracts};
 use std::sync::Arc;
 
@@ -316,10 +316,16 @@ impl<'p> Summaries<'p> {
     /// Parameters that a condition looks at, here or where they are passed on.
     fn find_interesting(&self) -> Vec<u16> {
         let mut interesting: Vec<u16> = self.resolved.iter().map(|r| r.interesting).collect();
+        let mut passing: Vec<(FnId, &CallStep)> = Vec::new();
+        each_call(self.program, self.resolved, |id, call| {
+            if call.args.iter().any(|arg| arg.param.is_some()) {
+                passing.push((id, call));
+            }
+        });
         for _ in 0..3 {
             let mut more: Vec<(FnId, u16)> = Vec::new();
-            each_call(self.program, self.resolved, |id, call| {
-                let Invoke::Functions(functions) = &call.invoke else { return };
+            for &(id, call) in &passing {
+                let Invoke::Functions(functions) = &call.invoke else { continue };
                 for (at, arg) in call.args.iter().take(8).enumerate() {
                     if let Some(own @ 0..8) = arg.param
                         && functions.iter().any(|f| interesting[f.0 as usize] & (1 << at) != 0)
@@ -328,7 +334,7 @@ impl<'p> Summaries<'p> {
                         more.push((id, 1 << own));
                     }
                 }
-            });
+            }
             if more.is_empty() {
                 break;
             }

@@ -148,7 +148,11 @@ pub(super) fn with_summaries<R: Send>(
         let hooks = Hooks::new(&program, &resolved);
         let mut summaries = Summaries::new(&program, &primitives, contracts, &hooks, &resolved);
         let commands: Vec<Command> = tree.commands.values().flatten().cloned().collect();
-        work(&mut summaries, &commands)
+        let result = work(&mut summaries, &commands);
+        // Millions of small pieces, which the end of the program frees at once.
+        std::mem::forget(summaries);
+        std::mem::forget((hooks, resolved, primitives, program));
+        result
     })
 }
 

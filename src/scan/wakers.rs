@@ -237,7 +237,8 @@ impl Wakers {
 /// Whether a waker can come to its post while somebody else holds the BQL.
 fn is_free(contexts: &[Context], site: &Site) -> bool {
     let context = &contexts[site.context];
-    context.kind == ContextKind::Aio || !(site.bql || context.begins_held())
+    let main = context.begins_held() || context.kind == ContextKind::Startup;
+    context.kind == ContextKind::Aio || !(site.bql || main)
 }
 
 /// Where a thread takes the BQL, if it does.

@@ -14,6 +14,7 @@ mod readme;
 mod reduction;
 mod replay;
 mod results;
+mod scan_hostile;
 mod scan_data;
 mod scan_mask;
 mod scan_parse;

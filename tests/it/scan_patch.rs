@@ -1,6 +1,7 @@
 //! Patches: read from diffs and mails, applied to trees, refused where they do
 //! not fit, never taken for less than they are.
 
+use crate::trees;
 use bqlcheck::scan::patch::{Patch, PatchError, PatchErrorKind, apply, missing, parse};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -439,6 +440,8 @@ fn what_is_no_patch_is_refused() {
         malformed(text.as_bytes());
     }
     assert!(malformed(format!("{GIT}{HEADERS}{HUNK}+more\n").as_bytes()).place.ends_with(":15"));
+    let mode = "diff --git a/a b/a\nold mode 100644\nnew mode 1\u{1b}\n";
+    assert_eq!(malformed(mode.as_bytes()).message, "invalid file mode: 1\u{fffd}");
     assert_eq!(parse("x", b"").unwrap(), []);
     assert_eq!(parse("x", b" \r\n").unwrap(), []);
 }
@@ -496,11 +499,11 @@ fn a_patch_that_is_cut_is_not_a_smaller_one() {
 /// The patch that started it all, on the tree that it is for.
 #[test]
 fn the_patch_of_the_discussion() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let source = std::fs::read_to_string(beside.join("qemu/qemu-10.0/migration/savevm.c"));
-    let patch = std::fs::read(beside.join("shared/captures/bql-around-loadvm.patch"));
-    let (Ok(source), Ok(patch)) = (source, patch) else {
-        println!("skipped: no ../qemu/qemu-10.0, or no ../shared/captures here");
+    let Some(beside) = trees::tree("10.0") else { return };
+    let source = std::fs::read_to_string(beside.join("migration/savevm.c")).expect("a tree");
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
+    let Ok(patch) = std::fs::read(captures.join("bql-around-loadvm.patch")) else {
+        println!("skipped: no ../shared/captures here");
         return;
     };
     let files = tree(&[("migration/savevm.c", &source)]);
