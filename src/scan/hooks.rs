@@ -263,6 +263,11 @@ impl Hooks {
         owner.and_then(|owner| self.members.get(&owner)).is_some_and(|set| set.contains(&member))
     }
 
+    /// The members of this name that hold functions.
+    pub fn named(&self, name: Sym) -> &[Key] {
+        self.by_name.get(&name).map_or(&[], Vec::as_slice)
+    }
+
     /// The members that hold functions.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.targets.keys().copied()

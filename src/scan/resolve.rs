@@ -50,8 +50,14 @@ pub struct Primitives {
     pub locks: Map<Sym, LockCall>,
     pub waits: Map<Sym, u16>,
     pub wakes: Map<Sym, u16>,
+<<<<<<< HEAD
     /// One row for each callback that is handed over.
     pub registrars: Map<Sym, Vec<u16>>,
+=======
+    pub registrars: Map<Sym, u16>,
+    /// Functions from outside that call an argument: which.
+    pub callers: Map<Sym, usize>,
+>>>>>>> report
     /// Into `Contracts::functions`.
     pub functions: Map<Sym, u16>,
     /// Into `Contracts::hooks`.
@@ -168,12 +174,16 @@ impl Primitives {
             }
         });
         let guarded = guarded.collect();
+        let callers = tables::roots().callers.iter();
+        let callers = callers.filter_map(|row| Some((program.sym(&row.function)?, row.callback)));
+        let callers = callers.collect();
         let bql = table.bql.mutexes.iter().filter_map(|name| program.sym(name)).collect();
         let same = table.same.iter();
         let same =
             same.filter_map(|row| Some((key(program, &row.class)?, key(program, &row.other)?)));
         let same = same.collect();
         Primitives {
+            callers,
             guarded,
             bql,
             same,
@@ -801,6 +811,11 @@ impl Resolver<'_> {
             let functions = self.scope.program.lookup(self.scope.file, sym);
             if !functions.is_empty() {
                 step.invoke = Invoke::Functions(functions.to_vec());
+            } else if let Some(&callback) = self.primitives.callers.get(&sym)
+                && let Some(arg) = step.args.get(callback)
+                && !arg.functions.is_empty()
+            {
+                step.invoke = Invoke::Functions(arg.functions.clone());
             }
         }
     }

@@ -106,6 +106,13 @@ impl<'p> Summaries<'p> {
         self.relevant[id.0 as usize]
     }
 
+    /// Has calls of a function kept, as if it could touch a lock. Says whether it
+    /// could not. Only before anything is followed.
+    pub fn attend_to(&mut self, id: FnId) -> bool {
+        debug_assert_eq!(self.count(), 0);
+        !std::mem::replace(&mut self.relevant[id.0 as usize], true)
+    }
+
     /// The parameters whose constants a function looks at, a bit each.
     pub fn interesting(&self, id: FnId) -> u16 {
         self.interesting[id.0 as usize]
