@@ -50,14 +50,10 @@ pub struct Primitives {
     pub locks: Map<Sym, LockCall>,
     pub waits: Map<Sym, u16>,
     pub wakes: Map<Sym, u16>,
-<<<<<<< HEAD
     /// One row for each callback that is handed over.
     pub registrars: Map<Sym, Vec<u16>>,
-=======
-    pub registrars: Map<Sym, u16>,
     /// Functions from outside that call an argument: which.
     pub callers: Map<Sym, usize>,
->>>>>>> report
     /// Into `Contracts::functions`.
     pub functions: Map<Sym, u16>,
     /// Into `Contracts::hooks`.
