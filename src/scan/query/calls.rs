@@ -159,7 +159,7 @@ fn passed(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
         let callee = program.name_of(function).to_owned();
         let mut site = site(id, call, callee, Reach::Functions(vec![function]));
         site.through = Some(format!("{name}()"));
-        site.registers = call.register.is_some();
+        site.registers = !call.register.is_empty();
         site
     };
     functions.map(one).collect()
