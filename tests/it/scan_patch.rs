@@ -354,7 +354,7 @@ fn what_does_not_fit_is_told() {
     let bare = "--- a/a.c\n+++ b/a.c\n@@ -1,0 +2 @@\n+x\n";
     let error = misfit(&tree(&[("a.c", "a\nb\n")]), bare.as_bytes());
     assert!(error.message.contains("no context"), "{error}");
-    let files = tree(&[("a.c", "a\nb\nc\n")]);
+    let files = tree(&[("a.c", "a\nb\nc\nc\n")]);
     let overlap =
         "--- a/a.c\n+++ b/a.c\n@@ -0,3 +0,3 @@\n-a\n-b\n-c\n+x\n+y\n+z\n@@ -3 +3 @@\n-c\n+d\n";
     assert!(misfit(&files, overlap.as_bytes()).message.contains("its place is not there"));
