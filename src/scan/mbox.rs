@@ -94,7 +94,7 @@ fn mail(name: &str, raw: &[u8], first: usize) -> Result<Mail, PatchError> {
     }
     // Encoded words are found in quadratic time; a line of a mail has 998 bytes.
     let is_long = |line: &&[u8]| line.len() > 4000 && line.windows(2).any(|two| two == b"=?");
-    if let Some(nth) = lines.iter().position(|line| is_long(&line)) {
+    if let Some(nth) = lines.iter().position(is_long) {
         let place = format!("{name}:{}", first + nth + 1);
         return Err(PatchError::malformed("the line is too long for a mail", place, whole));
     }

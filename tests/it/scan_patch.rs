@@ -180,6 +180,12 @@ fn mails_in_their_order() {
     assert!(malformed(cover.as_bytes()).message.contains("no diff"));
     let empty = mail("2/2", "");
     assert!(malformed(format!("{first}{empty}").as_bytes()).place.contains("[PATCH 2/2]"));
+    // Errors name the line of the file, in whichever mail.
+    let series = format!("{cover}{first}{}", second.replace("-    bql_unlock", "-    unlock"));
+    let error = misfit(&listen(), series.as_bytes());
+    let (_, line) = error.place.rsplit_once(':').unwrap();
+    let line: usize = line.parse().unwrap();
+    assert_eq!(series.lines().nth(line - 1), Some("-    unlock();"), "{error}");
     // Headers alone, without a line of the mbox in front.
     let (_, bare) = first.split_once('\n').unwrap();
     assert_eq!(with(&listen(), bare.as_bytes()).unwrap(), locked());
@@ -348,6 +354,12 @@ fn what_does_not_fit_is_told() {
     let bare = "--- a/a.c\n+++ b/a.c\n@@ -1,0 +2 @@\n+x\n";
     let error = misfit(&tree(&[("a.c", "a\nb\n")]), bare.as_bytes());
     assert!(error.message.contains("no context"), "{error}");
+    let files = tree(&[("a.c", "a\nb\nc\nc\n")]);
+    let overlap =
+        "--- a/a.c\n+++ b/a.c\n@@ -0,3 +0,3 @@\n-a\n-b\n-c\n+x\n+y\n+z\n@@ -3 +3 @@\n-c\n+d\n";
+    assert!(misfit(&files, overlap.as_bytes()).message.contains("its place is not there"));
+    let far = "--- a/a.c\n+++ b/a.c\n@@ -9 +9 @@\n-c\n+d\n";
+    assert!(misfit(&files, far.as_bytes()).message.contains("its place is not there"));
     // Edges of the file are context too.
     let files = tree(&[("a.c", "0\na\nb\nc\n")]);
     let start = "--- a/a.c\n+++ b/a.c\n@@ -1,2 +1,3 @@\n+x\n a\n b\n";
@@ -525,7 +537,7 @@ fn a_large_patch_that_fits_nowhere_ends_soon() {
         .replace(&format!("+9,{count}"), &format!("+9,{}", count + 1));
     let started = std::time::Instant::now();
     assert!(misfit(&file, diff.as_bytes()).message.contains("too long"));
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 /// Lines of a small alphabet, so that hunks could go to many places.
