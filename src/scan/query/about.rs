@@ -82,9 +82,8 @@ pub fn about(tree: &Tree, word: &str) -> Result<About, Unknown> {
             let names = file.facts.unparsed.iter();
             unparsed.extend(names.filter_map(|(name, _)| summaries.program.sym(name)));
         }
-        let hooks = word.hooks.iter().map(|&key| {
-            hook(summaries, &contexts, &unparsed, &tree.version, key)
-        });
+        let hooks =
+            word.hooks.iter().map(|&key| hook(summaries, &contexts, &unparsed, &tree.version, key));
         let hooks = hooks.collect();
         let functions = word.functions.iter().map(|&id| {
             let program = summaries.program;

@@ -199,8 +199,10 @@ fn calling(summaries: &Summaries<'_>, word: &Word) -> Vec<Site> {
                 Invoke::Nothing | Invoke::Param(_) => {}
             }
             let passed = passed(summaries, id, call);
-            let wanted = |site: &Site| matches!(&site.reach, Reach::Functions(functions)
-                if functions.iter().any(|f| word.functions.contains(f)));
+            let wanted = |site: &Site| {
+                matches!(&site.reach, Reach::Functions(functions)
+                if functions.iter().any(|f| word.functions.contains(f)))
+            };
             sites.extend(passed.into_iter().filter(wanted));
         });
     }
@@ -285,12 +287,7 @@ fn at(summaries: &Summaries<'_>, node: NodeId, site: &Site) -> Bits {
 }
 
 /// Who comes to the sites.
-fn answer(
-    summaries: &Summaries<'_>,
-    contexts: &[Context],
-    word: &Word,
-    sites: Vec<Site>,
-) -> Calls {
+fn answer(summaries: &Summaries<'_>, contexts: &[Context], word: &Word, sites: Vec<Site>) -> Calls {
     let program = summaries.program;
     let mut by_caller: Map<FnId, Vec<usize>> = Map::default();
     for (number, site) in sites.iter().enumerate() {
