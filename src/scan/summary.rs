@@ -52,6 +52,8 @@ pub struct Summaries<'p> {
     /// words, in which line.
     asserted: Map<FnId, (bool, Sym, u32)>,
     shared: Set<Key>,
+    /// Locks that their holder may take again.
+    recursive: Set<Key>,
     nodes: Vec<Node>,
     index: Map<(FnId, Entry), NodeId>,
     dirty: Vec<NodeId>,
@@ -84,6 +86,7 @@ impl<'p> Summaries<'p> {
             comment_rows,
             asserted,
             shared,
+            recursive: recursive(program, resolved),
             nodes: Vec::new(),
             index: Map::default(),
             dirty: Vec::new(),
@@ -120,6 +123,11 @@ impl<'p> Summaries<'p> {
     /// Whether two objects of one class are one lock wherever they meet.
     pub fn one_lock(&self, one: &Object, other: &Object) -> bool {
         one.key == other.key && self.shared.contains(&one.key)
+    }
+
+    /// Whether the holder of a lock may take it again.
+    pub fn is_recursive(&self, lock: Key) -> bool {
+        self.recursive.contains(&lock)
     }
 
     /// The function that a member holds, if there is one alone.
@@ -331,6 +339,21 @@ impl<'p> Summaries<'p> {
         }
         interesting
     }
+}
+
+/// The locks that `qemu_rec_mutex_lock()` takes somewhere.
+fn recursive(program: &Program, resolved: &[Arc<Resolved>]) -> Set<Key> {
+    let names = &tables::locks().mutex.recursive;
+    let names: Set<Sym> = names.iter().filter_map(|name| program.sym(name)).collect();
+    let mut keys = Set::default();
+    each_call(program, resolved, |_, call| {
+        if let (Some(name), Some(object)) = (call.name, &call.object)
+            && names.contains(&name)
+        {
+            keys.insert(object.key);
+        }
+    });
+    keys
 }
 
 /// What a function asserts before it does anything else.
