@@ -2,7 +2,7 @@
 //! `args…` name clap.
 //! Must not know: what a verb does.
 
-use super::args_scan::Scan;
+use super::args_scan::{Calls, Explain, Paths, Scan};
 use super::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -35,12 +35,20 @@ pub enum Verb {
         /// A file that `explore --out` has written
         file: PathBuf,
     },
-    /// Say why a rule is one, with a bad and a good example
+    /// List who calls a function or hook, in which threads, with or without the
+    /// BQL
     #[command(after_help = exit::TABLE)]
-    Explain {
-        /// BQL001 to BQL013; without it, all rules are listed
-        code: Option<String>,
-    },
+    Callers(Calls),
+    /// List what a function calls, in which threads, with or without the BQL
+    #[command(after_help = exit::TABLE)]
+    Callees(Calls),
+    /// List the shortest call paths from one function to another
+    #[command(after_help = exit::TABLE)]
+    Paths(Paths),
+    /// Say why a rule is one, with a bad and a good example; or, of a hook or
+    /// function of a tree, who implements it, who calls it, who needs the BQL
+    #[command(after_help = exit::TABLE)]
+    Explain(Explain),
     /// The process in which loom runs: a job on stdin, events on stdout
     #[command(hide = true, name = "__loom")]
     Loom,

@@ -2,6 +2,7 @@
 //! and the tree of `explain`.
 //! Must not know: what a verb does.
 
+use super::args::Format as Plain;
 use crate::report::scan::Format;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -85,6 +86,9 @@ pub struct Calls {
     /// The QEMU source tree
     #[arg(long, value_name = "DIR")]
     pub tree: PathBuf,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Plain,
     /// Parse every file again, and keep nothing
     #[arg(long)]
     pub no_cache: bool,
@@ -95,18 +99,21 @@ pub struct Calls {
 pub struct Paths {
     /// The QEMU source tree
     pub tree: PathBuf,
-    /// Where the paths begin
+    /// Where the paths begin: a function or a hook
     #[arg(long, value_name = "FUNCTION")]
     pub from: String,
-    /// Where they end
+    /// Where they end: a function or a hook
     #[arg(long, value_name = "FUNCTION")]
     pub to: String,
-    /// Only those on which this lock is held at the end
-    #[arg(long, value_name = "LOCK", conflicts_with = "without")]
+    /// Only those on which this lock is held at the last call
+    #[arg(long, value_name = "LOCK", value_parser = ["bql"], conflicts_with = "without")]
     pub with: Option<String>,
-    /// Only those on which this lock is not held at the end: bql
-    #[arg(long, value_name = "LOCK")]
+    /// Only those on which this lock is not held at the last call
+    #[arg(long, value_name = "LOCK", value_parser = ["bql"])]
     pub without: Option<String>,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Plain,
     /// Parse every file again, and keep nothing
     #[arg(long)]
     pub no_cache: bool,
@@ -122,6 +129,12 @@ pub struct Explain {
     /// threads and with which locks
     #[arg(long, value_name = "DIR", requires = "word")]
     pub tree: Option<PathBuf>,
+    /// With --tree: how to print the answer
+    #[arg(long, value_enum, requires = "tree")]
+    pub format: Option<Plain>,
+    /// With --tree: parse every file again, and keep nothing
+    #[arg(long, requires = "tree")]
+    pub no_cache: bool,
 }
 
 #[cfg(test)]
@@ -196,7 +209,9 @@ mod tests {
                 "bqlcheck paths q --from a --to b --with bql --without bql",
                 ErrorKind::ArgumentConflict,
             ),
+            ("bqlcheck paths q --from a --to b --with rcu", ErrorKind::InvalidValue),
             ("bqlcheck explain --tree q", ErrorKind::MissingRequiredArgument),
+            ("bqlcheck explain f --format json", ErrorKind::MissingRequiredArgument),
         ] {
             assert_eq!(parse(line).err(), Some(kind), "{line}");
         }

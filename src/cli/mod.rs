@@ -14,6 +14,7 @@ mod interrupt;
 mod matrix;
 mod output;
 mod progress;
+mod query;
 mod ram;
 mod replay;
 mod scan;
@@ -32,7 +33,10 @@ pub fn run() -> Exit {
         Verb::Explore(args) => explore::run(&args),
         Verb::Scan(args) => scan::run(&args),
         Verb::Replay { file } => replay::run(&file),
-        Verb::Explain { code } => explain::run(code.as_deref()),
+        Verb::Callers(args) => query::callers(&args),
+        Verb::Callees(args) => query::callees(&args),
+        Verb::Paths(args) => query::paths(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Loom => child::serve(),
     })
 }

@@ -147,8 +147,8 @@ fn splice(old: &[u8], hunks: &[Hunk]) -> Result<Vec<u8>, Misfit> {
 enum Place {
     /// Anywhere from the first to the last, the nearest first.
     Between(usize, usize),
-    /// It has no context: only where it says.
-    There,
+    /// It has no context: only where it says, and not before the first.
+    There(usize),
     Nowhere(&'static str, usize),
 }
 
@@ -166,7 +166,7 @@ impl Place {
         if !hunk.lines.iter().any(is_context) {
             return match before.is_empty() && left.end > 0 {
                 true => Place::Nowhere("it has no context that shows where it belongs", left.end),
-                false => Place::There,
+                false => Place::There(left.start),
             };
         }
         match (at_start, at_end || open) {
@@ -194,7 +194,13 @@ impl Place {
         };
         let (first, last) = match self {
             Place::Between(first, last) => (*first, *last),
-            Place::There => (clamp(0, image.len()), clamp(0, image.len())),
+            Place::There(first) => {
+                let at = clamp(*first, image.len());
+                if i64::try_from(at).ok() != Some(expected) && !image.is_empty() {
+                    return Err((0, at, "it has no context, and its place is not there"));
+                }
+                (at, at)
+            }
             Place::Nowhere(why, at) => {
                 let same = matching(&image[*at..], before);
                 return Err((same, at + same, why));

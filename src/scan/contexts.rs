@@ -61,6 +61,11 @@ impl Context {
         matches!(self.kind, ContextKind::Main | ContextKind::MainCoroutine | ContextKind::Coroutine)
     }
 
+    /// How it enters a function that it begins with.
+    pub fn begins(&self, function: FnId) -> Option<Entry> {
+        self.starts.iter().find(|(start, _)| *start == function).map(|(_, entry)| *entry)
+    }
+
     /// Whether it comes to a node.
     pub fn reaches(&self, node: NodeId) -> bool {
         self.parents.contains_key(&node)
@@ -90,8 +95,18 @@ fn facts_of(thread: Option<&str>) -> Vec<&'static Fact> {
     tables::facts().iter().filter(speaks).collect()
 }
 
-/// All contexts of the program.
+/// All contexts of the program. What is below a hook that is called without its
+/// lock is left out: it is said once, at the hook.
 pub fn all(summaries: &mut Summaries<'_>, commands: &[Command]) -> Vec<Context> {
+    explored(summaries, commands, false)
+}
+
+/// All contexts of the program, with all that each comes to.
+pub fn whole(summaries: &mut Summaries<'_>, commands: &[Command]) -> Vec<Context> {
+    explored(summaries, commands, true)
+}
+
+fn explored(summaries: &mut Summaries<'_>, commands: &[Command], whole: bool) -> Vec<Context> {
     let mut contexts = Starts::default();
     contexts.functions(summaries);
     contexts.commands(summaries, commands);
@@ -104,7 +119,7 @@ pub fn all(summaries: &mut Summaries<'_>, commands: &[Command]) -> Vec<Context> 
     for context in &mut contexts {
         context.starts.sort();
         context.starts.dedup();
-        explore(summaries, context);
+        explore(summaries, context, whole);
     }
     contexts
 }
@@ -246,7 +261,7 @@ fn begin_so(program: &Program, row: &FunctionRoot) -> Vec<FnId> {
 }
 
 /// Walks from the starts to every node, breadth first.
-fn explore(summaries: &mut Summaries<'_>, context: &mut Context) {
+fn explore(summaries: &mut Summaries<'_>, context: &mut Context, whole: bool) {
     let entry = context.entry.map(|entry| summaries.program.name_of(entry).to_owned());
     let facts = facts_of(entry.as_deref());
     let mut queue: Vec<NodeId> = Vec::new();
@@ -307,7 +322,7 @@ fn explore(summaries: &mut Summaries<'_>, context: &mut Context) {
                     let broken = outcome.events.iter().any(|event| {
                         matches!(event.what, What::Hook(_)) && event.line == edge.line
                     });
-                    if broken && only.is_none() {
+                    if broken && only.is_none() && !whole {
                         // Said once, at the hook, and not again in each function.
                         continue;
                     }

@@ -543,6 +543,7 @@ impl Flow<'_, '_> {
             return;
         }
         let same = |held: &Object| held.is(&lock);
+        let recursive = recursive || self.summaries.is_recursive(lock.key);
         if !recursive && state.held.iter().any(same) {
             self.event(What::Twice(lock.key, None), at, &state);
             return;
@@ -749,8 +750,7 @@ impl Flow<'_, '_> {
                     continue;
                 }
                 let same = |held: &Object| held.is(&lock) || self.summaries.one_lock(held, &lock);
-                let again = lock.key == RCU || self.summaries.is_recursive(lock.key);
-                if !again && state.held.iter().any(same) {
+                if !self.summaries.is_recursive(lock.key) && state.held.iter().any(same) {
                     self.event(What::Twice(lock.key, Some(node)), at, &state);
                 }
                 self.acquires(&lock);
@@ -891,13 +891,7 @@ impl Flow<'_, '_> {
             }
             LockCall::Lock | LockCall::LockOf(_) => {
                 let Some(object) = object else { return next.push(state) };
-                let name = call.name.map(|name| self.summaries.program.text(name));
-                let recursive = object.key == RCU
-                    || object.key == super::place::AIO_CONTEXT
-                    || name.is_some_and(|name| {
-                        tables::locks().mutex.recursive.iter().any(|known| known == name)
-                    });
-                self.lock(object, recursive, at, state, next);
+                self.lock(object, false, at, state, next);
             }
             LockCall::TryLock => {
                 let Some(object) = object else { return next.push(state) };

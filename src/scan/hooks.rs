@@ -127,11 +127,25 @@ impl Hooks {
             }
         }
         self.registrars(program, resolved, &mut sinks);
+        // Most calls pass nothing on: the few that do are looked at several times.
+        let mut passing: Vec<(FnId, &CallStep)> = Vec::new();
+        let mut giving: Vec<&CallStep> = Vec::new();
+        each_call(program, resolved, |id, call| {
+            if !matches!(call.invoke, Invoke::Functions(_)) {
+                return;
+            }
+            if call.args.iter().any(|arg| arg.param.is_some()) {
+                passing.push((id, call));
+            }
+            if call.args.iter().any(|arg| !arg.functions.is_empty()) {
+                giving.push(call);
+            }
+        });
         // A parameter that is passed on to one that goes somewhere goes there.
         for _ in 0..4 {
             let mut found: Vec<((FnId, u8), Sink)> = Vec::new();
-            each_call(program, resolved, |id, call| {
-                let Invoke::Functions(functions) = &call.invoke else { return };
+            for &(id, call) in &passing {
+                let Invoke::Functions(functions) = &call.invoke else { continue };
                 for (at, arg) in call.args.iter().enumerate() {
                     let Some(own) = arg.param else { continue };
                     for &function in functions {
@@ -140,7 +154,7 @@ impl Hooks {
                         }
                     }
                 }
-            });
+            }
             let mut grown = false;
             for (param, sink) in found {
                 let known = sinks.entry(param).or_default();
@@ -153,8 +167,8 @@ impl Hooks {
                 break;
             }
         }
-        each_call(program, resolved, |_, call| {
-            let Invoke::Functions(functions) = &call.invoke else { return };
+        for call in giving {
+            let Invoke::Functions(functions) = &call.invoke else { continue };
             for (at, arg) in call.args.iter().enumerate() {
                 if arg.functions.is_empty() {
                     continue;
@@ -165,7 +179,7 @@ impl Hooks {
                     }
                 }
             }
-        });
+        }
     }
 
     fn registrars(
@@ -249,6 +263,11 @@ impl Hooks {
         owner.and_then(|owner| self.members.get(&owner)).is_some_and(|set| set.contains(&member))
     }
 
+    /// The members of this name that hold functions.
+    pub fn named(&self, name: Sym) -> &[Key] {
+        self.by_name.get(&name).map_or(&[], Vec::as_slice)
+    }
+
     /// The members that hold functions.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.targets.keys().copied()
@@ -263,10 +282,10 @@ fn passed_on(sink: Sink, call: &CallStep) -> Sink {
 }
 
 /// Every call of every function.
-pub fn each_call(
+pub fn each_call<'r>(
     program: &Program,
-    resolved: &[Arc<Resolved>],
-    mut see: impl FnMut(FnId, &CallStep),
+    resolved: &'r [Arc<Resolved>],
+    mut see: impl FnMut(FnId, &'r CallStep),
 ) {
     for id in program.ids() {
         for block in &resolved[id.0 as usize].blocks {

@@ -9,7 +9,7 @@ use super::judge::{Judged, finding, plain_event};
 use super::map::{Map, Set};
 use super::place::{AIO_CONTEXT, BQL, Key, Object, RCU};
 use super::program::{FnId, Sym};
-use super::resolve::{CallStep, Invoke, LockCall, NEGATIVE, Step, ZERO};
+use super::resolve::{CallStep, Invoke, LockCall, NEGATIVE, Resolved, Step, ZERO};
 use super::summary::{NodeId, Summaries};
 use super::tables::{self, ContextKind};
 use crate::lock::Rule;
@@ -23,14 +23,16 @@ pub(super) fn findings(
     let callbacks = locks_of_callbacks(summaries, contexts);
     let mut needs: Map<NodeId, Vec<Need>> = Map::default();
     for id in summaries.program.ids() {
-        if !summaries.is_relevant(id) {
+        if !works_on_locks(&summaries.resolved(id)) {
             continue;
         }
-        for bql in [false, true] {
-            let node = summaries.root(id, Entry::plain(bql, false));
-            twice(summaries, node, &callbacks, found);
-            unbalanced(summaries, node, found);
+        let mut node = summaries.root(id, Entry::plain(false, false));
+        if summaries.outcome(node).exits.is_empty() {
+            // It does not come to an end without the BQL.
+            node = summaries.root(id, Entry::plain(true, false));
         }
+        twice(summaries, node, &callbacks, found);
+        unbalanced(summaries, node, found);
     }
     for context in contexts {
         for &node in &context.order {
@@ -39,6 +41,19 @@ pub(super) fn findings(
     }
     unmet(summaries, contexts, &needs, found);
     never_posted(summaries, found);
+}
+
+/// Whether a function takes or releases a lock itself.
+fn works_on_locks(resolved: &Resolved) -> bool {
+    let mut steps = resolved.blocks.iter().flat_map(|block| &block.ops);
+    steps.any(|step| match step {
+        Step::Call(call) => !matches!(
+            call.lock,
+            None | Some(LockCall::BqlLocked | LockCall::InCoroutine | LockCall::InVcpu)
+        ),
+        Step::Enter { .. } => true,
+        _ => false,
+    })
 }
 
 fn push(found: &mut Vec<Judged>, judged: Judged) {
@@ -121,6 +136,7 @@ fn twice(summaries: &Summaries<'_>, node: NodeId, callbacks: &Set<Key>, found: &
             What::PollsWith(_, to) => vec![frame(summaries, *to, 0, false)],
             _ => Vec::new(),
         };
+        let grade = grade.max(grade_of_chain(&path));
         let finding = finding(program, id, event, Rule::TakenTwice, grade, message, |finding| {
             if !path.is_empty() {
                 finding.call_path.push(frame(summaries, node, event.line, event.conditional));
@@ -142,8 +158,18 @@ fn frame(summaries: &Summaries<'_>, node: NodeId, line: u32, conditional: bool) 
     }
 }
 
+/// How sure a way down to a lock is: each condition on it may keep it from being
+/// gone.
+pub(super) fn grade_of_chain(path: &[Frame]) -> Grade {
+    match path.iter().filter(|frame| frame.conditional).count() {
+        0 | 1 => Grade::Error,
+        2 | 3 => Grade::Warning,
+        _ => Grade::Note,
+    }
+}
+
 /// A shortest way from a function down to where it takes a lock.
-fn path_to_lock(summaries: &Summaries<'_>, from: NodeId, key: Key) -> Vec<Frame> {
+pub(super) fn path_to_lock(summaries: &Summaries<'_>, from: NodeId, key: Key) -> Vec<Frame> {
     let mut parents: Map<NodeId, Option<(NodeId, u32, bool)>> = Map::default();
     parents.insert(from, None);
     let mut queue = vec![from];
@@ -152,7 +178,11 @@ fn path_to_lock(summaries: &Summaries<'_>, from: NodeId, key: Key) -> Vec<Frame>
         let node = queue[at];
         at += 1;
         let outcome = summaries.outcome(node);
-        let taken = outcome.events.iter().find(|event| event.what == What::Acquire(key));
+        let taken = outcome.events.iter().find(|event| match event.what {
+            What::Acquire(taken) => taken == key,
+            What::AcquireBql => key == BQL,
+            _ => false,
+        });
         if let Some(event) = taken {
             let mut frames = vec![frame(summaries, node, event.line, event.conditional)];
             let mut below = node;
@@ -236,14 +266,12 @@ fn unbalanced(summaries: &Summaries<'_>, node: NodeId, found: &mut Vec<Judged>) 
             key => key.text(program),
         };
         let message = format!("{}() returns with {name} held on some paths", program.name_of(id));
-        let judged = finding(
-            program,
-            id,
-            &plain_event(line),
-            Rule::Unbalanced,
-            Grade::Error,
-            message,
-            |finding| {
+        // `qemu_log_trylock()`: it is there to leave it held.
+        let mut words = program.name_of(id).split('_');
+        let locks = words.any(|word| matches!(word, "lock" | "trylock" | "acquire" | "enter"));
+        let grade = if locks { Grade::Note } else { Grade::Error };
+        let judged =
+            finding(program, id, &plain_event(line), Rule::Unbalanced, grade, message, |finding| {
                 for exit in without.iter().take(2) {
                     finding.notes.push(format!(
                         "released on the way to {}:{}",
@@ -251,8 +279,7 @@ fn unbalanced(summaries: &Summaries<'_>, node: NodeId, found: &mut Vec<Judged>) 
                         exit.line
                     ));
                 }
-            },
-        );
+            });
         push(found, Judged { finding: judged, sink: format!("return with {name}") });
     }
 }

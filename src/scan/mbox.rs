@@ -92,6 +92,12 @@ fn mail(name: &str, raw: &[u8], first: usize) -> Result<Mail, PatchError> {
     if !lines[..lines.len() - 1].windows(2).any(ends_headers) {
         return Err(PatchError::malformed("the mail ends among its headers", place, whole));
     }
+    // Encoded words are found in quadratic time; a line of a mail has 998 bytes.
+    let is_long = |line: &&[u8]| line.len() > 4000 && line.windows(2).any(|two| two == b"=?");
+    if let Some(nth) = lines.iter().position(is_long) {
+        let place = format!("{name}:{}", first + nth + 1);
+        return Err(PatchError::malformed("the line is too long for a mail", place, whole));
+    }
     let bad = |why: &dyn std::fmt::Display| {
         let message = format!("the mail cannot be decoded: {}", shown(why.to_string().as_bytes()));
         PatchError::malformed(message, &place, whole)

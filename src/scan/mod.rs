@@ -26,6 +26,7 @@ mod patch_error;
 mod place;
 mod program;
 mod qapi;
+pub mod query;
 mod resolve;
 mod states;
 mod summary;

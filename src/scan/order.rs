@@ -3,13 +3,14 @@
 //! Must not know: what is done under the locks.
 
 use super::contexts::Context;
-use super::finding::{Contract, Grade};
+use super::finding::{Contract, Frame, Grade};
 use super::flow::{Event, To, What};
 use super::judge::{Judged, doubts, finding, plain_event};
+use super::local::grade_of_chain;
 use super::map::Map;
 use super::place::{AIO_CONTEXT, BQL, Key, NONE, RCU, UNKNOWN};
 use super::program::FnId;
-use super::summary::Summaries;
+use super::summary::{NodeId, Summaries};
 use super::tables;
 use crate::lock::Rule;
 
@@ -20,6 +21,8 @@ struct Place {
     line: u32,
     column: u32,
     conditional: bool,
+    /// The call below which the lock is taken; none: it is taken here.
+    below: Option<NodeId>,
 }
 
 /// Whether an order of this lock with others can deadlock and is told apart by
@@ -60,7 +63,7 @@ fn orders(summaries: &Summaries<'_>, contexts: &[Context]) -> Map<(Key, Key), Ve
         };
         for event in &outcome.events {
             let Event { line, column, conditional, .. } = *event;
-            let place = Place { function, line, column, conditional };
+            let place = Place { function, line, column, conditional, below: None };
             let taken = match event.what {
                 What::Acquire(key) => key,
                 What::AcquireBql => BQL,
@@ -80,7 +83,7 @@ fn orders(summaries: &Summaries<'_>, contexts: &[Context]) -> Map<(Key, Key), Ve
             }
             let below = summaries.outcome(to);
             let (line, conditional) = (edge.line, edge.conditional);
-            let place = Place { function, line, column: 0, conditional };
+            let place = Place { function, line, column: 0, conditional, below: Some(to) };
             for lock in &below.acquires {
                 for &held in &edge.held {
                     put(held, lock.key, place);
@@ -133,7 +136,16 @@ pub(super) fn findings(summaries: &Summaries<'_>, contexts: &[Context], found: &
                 ..plain_event(place.line)
             };
             let message = format!("{} is taken while {} is held", names.1, names.0);
-            let grade = if rule.is_some() { Grade::Error } else { Grade::Warning };
+            let way = |place: &Place, key: Key| match place.below {
+                Some(below) => super::local::path_to_lock(summaries, below, key),
+                None => Vec::new(),
+            };
+            let below = way(place, then);
+            let least = if rule.is_some() { Grade::Error } else { Grade::Warning };
+            let back = back.filter(|_| rule.is_none());
+            let best = back.into_iter().flatten().take(8);
+            let best = best.map(|place| grade_of_chain(&way(place, first))).min();
+            let grade = least.max(grade_of_chain(&below)).max(best.unwrap_or(least));
             let finding = finding(
                 program,
                 place.function,
@@ -147,6 +159,16 @@ pub(super) fn findings(summaries: &Summaries<'_>, contexts: &[Context], found: &
                             text: format!("{} is taken before {}", names.1, names.0),
                             source: (*source).to_owned(),
                         });
+                    }
+                    if !below.is_empty() {
+                        let here = Frame {
+                            function: program.name_of(place.function).to_owned(),
+                            path: program.path_of(place.function).to_owned(),
+                            line: place.line,
+                            conditional: place.conditional,
+                        };
+                        finding.call_path.push(here);
+                        finding.call_path.extend(below);
                     }
                     for other in back.into_iter().flatten().take(3) {
                         finding.notes.push(format!(

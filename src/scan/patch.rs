@@ -11,6 +11,7 @@ use super::diff_text::{self, DiffText, Prepared};
 use super::mbox;
 use super::patch_error::shown;
 pub use super::patch_error::{PatchError, PatchErrorKind};
+use super::tree::Tree;
 use diffy::patch_set::{FileMode, FileOperation, FilePatch, ParseOptions, PatchSet};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -208,8 +209,11 @@ fn changes(text: &DiffText) -> Result<Vec<FileChange>, PatchError> {
 
 /// diffy's error, at the hunk that has it.
 fn bad_hunk(text: &DiffText, section: std::ops::Range<usize>, error: &str) -> PatchError {
-    let why = error.strip_prefix("error parsing patch").and_then(|rest| rest.split_once(": "));
-    let why = why.map_or(error, |(_, why)| why.split(": ").last().unwrap_or(why));
+    let mut why = error;
+    while let Some((_, inner)) = why.split_once(": ").filter(|_| why.starts_with("error parsing")) {
+        why = inner;
+    }
+    let why = shown(why.as_bytes());
     let hunks: Vec<usize> = section.clone().filter(|line| text.is_hunk(*line)).collect();
     let ends = hunks.iter().skip(1).copied().chain([section.end]);
     let bad = hunks.iter().zip(ends).find(|(start, end)| {
@@ -218,7 +222,7 @@ fn bad_hunk(text: &DiffText, section: std::ops::Range<usize>, error: &str) -> Pa
     });
     match bad {
         Some((hunk, _)) => text.malformed(*hunk, &format!("{why}: `{}`", text.quote(*hunk))),
-        None => text.malformed(section.start, why),
+        None => text.malformed(section.start, &why),
     }
 }
 
@@ -244,7 +248,7 @@ fn change(
     let opaque = item.patch().is_binary()
         || matches!(mode, Some(FileMode::Gitlink | FileMode::Symlink))
         || text.is_git() && text.is_link(start);
-    if opaque && [&old, &new].into_iter().any(|path| is_c(path)) {
+    if opaque && [&old, &new].into_iter().any(|path| Tree::is_code(path)) {
         let message = format!("{new} is C, but the patch has no lines of it");
         return Err(PatchError::malformed(message, text.place(start), "git diff --text has them"));
     }
@@ -334,9 +338,4 @@ fn require_line_ends(text: &DiffText, at: usize, lines: &[Line]) -> Result<(), P
         (before, after) = (before && (!old || ends), after && (!new || ends));
     }
     Ok(())
-}
-
-/// Whether the scan would read the file.
-pub(super) fn is_c(path: &str) -> bool {
-    [".c", ".h", ".c.inc", ".h.inc"].into_iter().any(|end| path.ends_with(end))
 }

@@ -52,6 +52,8 @@ pub struct Primitives {
     pub wakes: Map<Sym, u16>,
     /// One row for each callback that is handed over.
     pub registrars: Map<Sym, Vec<u16>>,
+    /// Functions from outside that call an argument: which.
+    pub callers: Map<Sym, usize>,
     /// Into `Contracts::functions`.
     pub functions: Map<Sym, u16>,
     /// Into `Contracts::hooks`.
@@ -168,12 +170,16 @@ impl Primitives {
             }
         });
         let guarded = guarded.collect();
+        let callers = tables::roots().callers.iter();
+        let callers = callers.filter_map(|row| Some((program.sym(&row.function)?, row.callback)));
+        let callers = callers.collect();
         let bql = table.bql.mutexes.iter().filter_map(|name| program.sym(name)).collect();
         let same = table.same.iter();
         let same =
             same.filter_map(|row| Some((key(program, &row.class)?, key(program, &row.other)?)));
         let same = same.collect();
         Primitives {
+            callers,
             guarded,
             bql,
             same,
@@ -424,6 +430,9 @@ impl Resolver<'_> {
             let lock = match op {
                 Op::Call(call) => {
                     self.predicate(call);
+                    if let Callee::Name(name) = call.callee {
+                        self.temp_names.insert(call.temp, self.scope.sym(name));
+                    }
                     match (&call.callee, call.args.first()) {
                         (Callee::Name(name), Some(Expr::Path(path)))
                             if self.primitives.locks.contains_key(&self.scope.sym(*name)) =>
@@ -504,6 +513,8 @@ impl Resolver<'_> {
                     (Comparison::Greater, 0) => Some(POSITIVE),
                     (Comparison::Greater, -1) => Some(POSITIVE | ZERO),
                     // `== true`; of other numbers only the sign is known.
+                    // What a failed trylock gives is negative, if it is told at all.
+                    (Comparison::Equal, ..=-1) if self.is_trylock(inner) => Some(NEGATIVE),
                     (Comparison::Equal, 1) if matches!(**inner, Expr::Temp(_)) => Some(POSITIVE),
                     _ => None,
                 };
@@ -534,6 +545,14 @@ impl Resolver<'_> {
             Expr::Const(_) | Expr::Text(_) => None,
             _ => self.var(expr).map(|var| (var, TRUE)),
         }
+    }
+
+    fn is_trylock(&self, expr: &Expr) -> bool {
+        let name = match expr {
+            Expr::Temp(temp) => self.temp_names.get(temp),
+            _ => None,
+        };
+        name.is_some_and(|name| self.primitives.locks.get(name) == Some(&LockCall::TryLock))
     }
 
     fn var(&mut self, expr: &Expr) -> Option<Var> {
@@ -788,6 +807,11 @@ impl Resolver<'_> {
             let functions = self.scope.program.lookup(self.scope.file, sym);
             if !functions.is_empty() {
                 step.invoke = Invoke::Functions(functions.to_vec());
+            } else if let Some(&callback) = self.primitives.callers.get(&sym)
+                && let Some(arg) = step.args.get(callback)
+                && !arg.functions.is_empty()
+            {
+                step.invoke = Invoke::Functions(arg.functions.clone());
             }
         }
     }

@@ -7,7 +7,7 @@ use super::hooks::{Hooks, each_call};
 use super::map::{Map, Set};
 use super::place::{AIO_CONTEXT, Key, Object};
 use super::program::{FnId, Program, Sym};
-use super::resolve::{Invoke, Primitives, Resolved, Step};
+use super::resolve::{CallStep, Invoke, Primitives, Resolved, Step};
 use super::tables::{self, Contracts};
 use std::sync::Arc;
 
@@ -106,6 +106,13 @@ impl<'p> Summaries<'p> {
         self.relevant[id.0 as usize]
     }
 
+    /// Has calls of a function kept, as if it could touch a lock. Says whether it
+    /// could not. Only before anything is followed.
+    pub fn attend_to(&mut self, id: FnId) -> bool {
+        debug_assert_eq!(self.count(), 0);
+        !std::mem::replace(&mut self.relevant[id.0 as usize], true)
+    }
+
     /// The parameters whose constants a function looks at, a bit each.
     pub fn interesting(&self, id: FnId) -> u16 {
         self.interesting[id.0 as usize]
@@ -125,9 +132,9 @@ impl<'p> Summaries<'p> {
         one.key == other.key && self.shared.contains(&one.key)
     }
 
-    /// Whether the holder of a lock may take it again.
-    pub fn is_recursive(&self, lock: Key) -> bool {
-        self.recursive.contains(&lock)
+    /// Whether a lock's holder may take it again.
+    pub fn is_recursive(&self, key: Key) -> bool {
+        self.recursive.contains(&key)
     }
 
     /// The function that a member holds, if there is one alone.
@@ -317,10 +324,16 @@ impl<'p> Summaries<'p> {
     /// Parameters that a condition looks at, here or where they are passed on.
     fn find_interesting(&self) -> Vec<u16> {
         let mut interesting: Vec<u16> = self.resolved.iter().map(|r| r.interesting).collect();
+        let mut passing: Vec<(FnId, &CallStep)> = Vec::new();
+        each_call(self.program, self.resolved, |id, call| {
+            if call.args.iter().any(|arg| arg.param.is_some()) {
+                passing.push((id, call));
+            }
+        });
         for _ in 0..3 {
             let mut more: Vec<(FnId, u16)> = Vec::new();
-            each_call(self.program, self.resolved, |id, call| {
-                let Invoke::Functions(functions) = &call.invoke else { return };
+            for &(id, call) in &passing {
+                let Invoke::Functions(functions) = &call.invoke else { continue };
                 for (at, arg) in call.args.iter().take(8).enumerate() {
                     if let Some(own @ 0..8) = arg.param
                         && functions.iter().any(|f| interesting[f.0 as usize] & (1 << at) != 0)
@@ -329,7 +342,7 @@ impl<'p> Summaries<'p> {
                         more.push((id, 1 << own));
                     }
                 }
-            });
+            }
             if more.is_empty() {
                 break;
             }
@@ -341,14 +354,14 @@ impl<'p> Summaries<'p> {
     }
 }
 
-/// The locks that `qemu_rec_mutex_lock()` takes somewhere.
+/// The locks that are taken as recursive ones, or are declared so.
 fn recursive(program: &Program, resolved: &[Arc<Resolved>]) -> Set<Key> {
     let names = &tables::locks().mutex.recursive;
-    let names: Set<Sym> = names.iter().filter_map(|name| program.sym(name)).collect();
-    let mut keys = Set::default();
+    let mut keys: Set<Key> = [super::place::RCU, super::place::AIO_CONTEXT].into_iter().collect();
     each_call(program, resolved, |_, call| {
-        if let (Some(name), Some(object)) = (call.name, &call.object)
-            && names.contains(&name)
+        let name = call.name.map_or("", |name| program.text(name));
+        if let Some(object) = &call.object
+            && names.iter().any(|known| known == name)
         {
             keys.insert(object.key);
         }

@@ -195,6 +195,16 @@ pub struct Roots {
     pub registrars: Vec<Registrar>,
     pub hooks: Vec<HookRoot>,
     pub functions: Vec<FunctionRoot>,
+    pub callers: Vec<Caller>,
+}
+
+/// A function from outside the tree that calls an argument before it returns,
+/// with its own first argument or an element of it.
+#[derive(Deserialize)]
+pub struct Caller {
+    pub function: String,
+    /// The argument that is called.
+    pub callback: usize,
 }
 
 /// A function that hands a callback to some thread.
@@ -457,13 +467,18 @@ pub fn facts() -> &'static [Fact] {
 /// The contracts of the version that a tree's `VERSION` names: of the newest
 /// known one that is not newer.
 pub fn contracts(version: &str) -> &'static Contracts {
+    &CONTRACTS[edition(version).0]
+}
+
+/// Which of the tables of contracts speaks of a version, and what it is called.
+pub fn edition(version: &str) -> (usize, &'static str) {
     let mut numbers = version.split('.').map(|part| part.trim().parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     match version {
         // A tree without a version is taken to be new.
-        (0, 0) => &CONTRACTS[1],
-        version if version < (10, 0) => &CONTRACTS[0],
-        version if version < (10, 2) => &CONTRACTS[1],
-        _ => &CONTRACTS[2],
+        (0, 0) => (1, "10.0"),
+        version if version < (10, 0) => (0, "7.2"),
+        version if version < (10, 2) => (1, "10.0"),
+        _ => (2, "10.2"),
     }
 }

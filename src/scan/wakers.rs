@@ -168,11 +168,8 @@ impl Wakers {
             WaitKind::NetworkRead | WaitKind::NetworkWrite => {
                 let mut breach = Breach::new(Rule::HeldWaiting, held(""), sink);
                 let read = row.kind == WaitKind::NetworkRead;
-                breach.grade = match (own_thread, read) {
-                    (true, true) => Grade::Error,
-                    (true, false) => Grade::Warning,
-                    _ => Grade::Note,
-                };
+                // A write mostly goes to a buffer, of the file or of the socket.
+                breach.grade = if own_thread && read { Grade::Error } else { Grade::Note };
                 breach
             }
             WaitKind::Sleep | WaitKind::Poll | WaitKind::CpuWork | WaitKind::Exclusive => {
@@ -237,7 +234,8 @@ impl Wakers {
 /// Whether a waker can come to its post while somebody else holds the BQL.
 fn is_free(contexts: &[Context], site: &Site) -> bool {
     let context = &contexts[site.context];
-    context.kind == ContextKind::Aio || !(site.bql || context.begins_held())
+    let main = context.begins_held() || context.kind == ContextKind::Startup;
+    context.kind == ContextKind::Aio || !(site.bql || main)
 }
 
 /// Where a thread takes the BQL, if it does.

@@ -15,6 +15,7 @@ mod reduction;
 mod replay;
 mod results;
 mod scan_data;
+mod scan_hostile;
 mod scan_mask;
 mod scan_parse;
 mod scan_patch;

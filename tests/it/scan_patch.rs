@@ -1,6 +1,7 @@
 //! Patches: read from diffs and mails, applied to trees, refused where they do
 //! not fit, never taken for less than they are.
 
+use crate::trees;
 use bqlcheck::scan::patch::{Patch, PatchError, PatchErrorKind, apply, missing, parse};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -179,6 +180,12 @@ fn mails_in_their_order() {
     assert!(malformed(cover.as_bytes()).message.contains("no diff"));
     let empty = mail("2/2", "");
     assert!(malformed(format!("{first}{empty}").as_bytes()).place.contains("[PATCH 2/2]"));
+    // Errors name the line of the file, in whichever mail.
+    let series = format!("{cover}{first}{}", second.replace("-    bql_unlock", "-    unlock"));
+    let error = misfit(&listen(), series.as_bytes());
+    let (_, line) = error.place.rsplit_once(':').unwrap();
+    let line: usize = line.parse().unwrap();
+    assert_eq!(series.lines().nth(line - 1), Some("-    unlock();"), "{error}");
     // Headers alone, without a line of the mbox in front.
     let (_, bare) = first.split_once('\n').unwrap();
     assert_eq!(with(&listen(), bare.as_bytes()).unwrap(), locked());
@@ -347,6 +354,12 @@ fn what_does_not_fit_is_told() {
     let bare = "--- a/a.c\n+++ b/a.c\n@@ -1,0 +2 @@\n+x\n";
     let error = misfit(&tree(&[("a.c", "a\nb\n")]), bare.as_bytes());
     assert!(error.message.contains("no context"), "{error}");
+    let files = tree(&[("a.c", "a\nb\nc\nc\n")]);
+    let overlap =
+        "--- a/a.c\n+++ b/a.c\n@@ -0,3 +0,3 @@\n-a\n-b\n-c\n+x\n+y\n+z\n@@ -3 +3 @@\n-c\n+d\n";
+    assert!(misfit(&files, overlap.as_bytes()).message.contains("its place is not there"));
+    let far = "--- a/a.c\n+++ b/a.c\n@@ -9 +9 @@\n-c\n+d\n";
+    assert!(misfit(&files, far.as_bytes()).message.contains("its place is not there"));
     // Edges of the file are context too.
     let files = tree(&[("a.c", "0\na\nb\nc\n")]);
     let start = "--- a/a.c\n+++ b/a.c\n@@ -1,2 +1,3 @@\n+x\n a\n b\n";
@@ -439,6 +452,8 @@ fn what_is_no_patch_is_refused() {
         malformed(text.as_bytes());
     }
     assert!(malformed(format!("{GIT}{HEADERS}{HUNK}+more\n").as_bytes()).place.ends_with(":15"));
+    let mode = "diff --git a/a b/a\nold mode 100644\nnew mode 1\u{1b}\n";
+    assert_eq!(malformed(mode.as_bytes()).message, "invalid file mode: 1\u{fffd}");
     assert_eq!(parse("x", b"").unwrap(), []);
     assert_eq!(parse("x", b" \r\n").unwrap(), []);
 }
@@ -496,11 +511,11 @@ fn a_patch_that_is_cut_is_not_a_smaller_one() {
 /// The patch that started it all, on the tree that it is for.
 #[test]
 fn the_patch_of_the_discussion() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let source = std::fs::read_to_string(beside.join("qemu/qemu-10.0/migration/savevm.c"));
-    let patch = std::fs::read(beside.join("shared/captures/bql-around-loadvm.patch"));
-    let (Ok(source), Ok(patch)) = (source, patch) else {
-        println!("skipped: no ../qemu/qemu-10.0, or no ../shared/captures here");
+    let Some(beside) = trees::tree("10.0") else { return };
+    let source = std::fs::read_to_string(beside.join("migration/savevm.c")).expect("a tree");
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
+    let Ok(patch) = std::fs::read(captures.join("bql-around-loadvm.patch")) else {
+        println!("skipped: no ../shared/captures here");
         return;
     };
     let files = tree(&[("migration/savevm.c", &source)]);
@@ -522,7 +537,7 @@ fn a_large_patch_that_fits_nowhere_ends_soon() {
         .replace(&format!("+9,{count}"), &format!("+9,{}", count + 1));
     let started = std::time::Instant::now();
     assert!(misfit(&file, diff.as_bytes()).message.contains("too long"));
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 /// Lines of a small alphabet, so that hunks could go to many places.

@@ -9,6 +9,7 @@ mod help;
 mod json;
 mod lines;
 mod mail;
+mod query;
 mod sarif;
 mod sarif_model;
 mod shown;
@@ -16,6 +17,7 @@ mod tables;
 mod text;
 
 use crate::scan::Report;
+pub use query::Asker;
 use shown::Shown;
 use std::sync::Arc;
 
