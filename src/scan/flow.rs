@@ -109,6 +109,10 @@ pub enum What {
     Guarded(u16),
     /// `bql_unlock()` without the BQL.
     UnlockNotHeld,
+    /// A lock is released that this function has released already.
+    UnlockedTwice(Key),
+    /// The BQL, which was held at the entry, is released and not taken again.
+    NotTakenAgain,
     /// The BQL is taken while held.
     BqlTwice,
     /// A lock is taken while held, perhaps in a function called.
@@ -166,6 +170,8 @@ struct State {
     bql: bool,
     held: Vec<Object>,
     dropped: Vec<Object>,
+    /// Locks that were taken and released on every way here.
+    done: Vec<Object>,
     known: Vec<(Var, Signs)>,
 }
 
@@ -195,7 +201,9 @@ impl State {
     /// Joins what is known; whether that is less than before.
     fn join(&mut self, other: &State) -> bool {
         let before = self.known.len();
-        let mut changed = false;
+        let done = self.done.len();
+        self.done.retain(|lock| other.done.contains(lock));
+        let mut changed = self.done.len() != done;
         self.known.retain_mut(|(var, signs)| {
             let joined = *signs | other.signs(*var);
             changed |= joined != *signs;
@@ -235,8 +243,13 @@ impl State {
 /// Follows every path of `id` from `entry`.
 pub fn run(summaries: &mut Summaries<'_>, id: FnId, entry: Entry, user: NodeId) -> Outcome {
     let resolved = summaries.resolved(id);
-    let mut first =
-        State { bql: entry.bql, held: Vec::new(), dropped: Vec::new(), known: Vec::new() };
+    let mut first = State {
+        bql: entry.bql,
+        held: Vec::new(),
+        dropped: Vec::new(),
+        done: Vec::new(),
+        known: Vec::new(),
+    };
     for (at, &var) in resolved.params.iter().enumerate() {
         first.learn(var, entry.signs(at));
     }
@@ -257,7 +270,41 @@ pub fn run(summaries: &mut Summaries<'_>, id: FnId, entry: Entry, user: NodeId) 
     }
     let mut out = flow.out;
     settle_helpers(&resolved.blocks, &mut out.exits);
+    if entry.bql {
+        settle_bql(&resolved.blocks, &mut out);
+    }
     out
+}
+
+/// A function that releases the BQL for a while, and on some ways does not take
+/// it again: that is said here, and its callers go on with it held. One whose
+/// result tells the two apart is left as it is.
+fn settle_bql(blocks: &[Block], out: &mut Outcome) {
+    let Some(lost) = out.exits.iter().filter(|exit| !exit.bql).min_by_key(|exit| exit.line) else {
+        return;
+    };
+    let line = lost.line;
+    let calls = |lock: LockCall| {
+        let mut steps = blocks.iter().flat_map(|block| &block.ops);
+        steps.any(|step| matches!(step, Step::Call(call) if call.lock == Some(lock)))
+    };
+    let signs = |bql: bool| {
+        let exits = out.exits.iter().filter(|exit| exit.bql == bql);
+        exits.fold(0, |signs, exit| signs | exit.signs)
+    };
+    if signs(true) & signs(false) == 0 || !calls(LockCall::BqlLock) || !calls(LockCall::BqlUnlock) {
+        return;
+    }
+    out.exits.retain(|exit| exit.bql);
+    out.events.push(Event {
+        what: What::NotTakenAgain,
+        line,
+        column: 0,
+        conditional: true,
+        bql: false,
+        own_bql: false,
+        held: Vec::new(),
+    });
 }
 
 /// A function that takes a lock under a condition and never releases it, or the
@@ -370,7 +417,12 @@ impl Flow<'_, '_> {
             }
             Way::Return { value, line } => {
                 let signs = state.value(*value);
-                let held = state.held.into_iter().filter(|held| held.key != GUARDED_BQL);
+                // Which one of several locks of a class it was, no caller can say.
+                let lost = |held: &Object| {
+                    held.place.root == Root::Unknown && held.key != super::place::AIO_CONTEXT
+                };
+                let held = state.held.into_iter();
+                let held = held.filter(|held| held.key != GUARDED_BQL && !lost(held));
                 let taken: Vec<Object> = held.collect();
                 let same = |exit: &&mut Exit| {
                     exit.bql == state.bql && exit.taken == taken && exit.dropped == state.dropped
@@ -419,6 +471,7 @@ impl Flow<'_, '_> {
                     for lock in both.filter(|lock| lock.place.root == *root) {
                         lock.place.root = Root::Unknown;
                     }
+                    state.done.retain(|lock| lock.place.root != *root);
                 }
                 for &var in forget {
                     state.learn(var, ANY);
@@ -497,6 +550,7 @@ impl Flow<'_, '_> {
         }
         self.event(What::Acquire(lock.key), at, &state);
         self.acquires(&lock);
+        state.done.retain(|done| *done != lock);
         if state.held.len() < 8 {
             state.held.push(lock);
         }
@@ -852,7 +906,16 @@ impl Flow<'_, '_> {
             }
             LockCall::Unlock | LockCall::UnlockOf(_) => {
                 if let Some(object) = object {
-                    unlock(&mut state, &object);
+                    if state.held.iter().any(|held| held.key == object.key) {
+                        unlock(&mut state, &object);
+                        if object.place.root != Root::Unknown && !state.done.contains(&object) {
+                            state.done.push(object);
+                        }
+                    } else if state.done.contains(&object) {
+                        self.event(What::UnlockedTwice(object.key), at, &state);
+                    } else {
+                        unlock(&mut state, &object);
+                    }
                 }
                 next.push(state);
             }

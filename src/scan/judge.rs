@@ -183,6 +183,14 @@ fn breach(
             let message = "the BQL is released without being held".to_owned();
             Some(Breach::new(Rule::Unbalanced, message, "bql_unlock".to_owned()))
         }
+        What::NotTakenAgain => {
+            let name = program.name_of(id);
+            let message = format!(
+                "{name}() returns without the BQL on some paths, \
+                                   though it is entered with it"
+            );
+            Some(Breach::new(Rule::Unbalanced, message, "return without the BQL".to_owned()))
+        }
         What::BqlTwice => {
             let message = "the BQL is taken while it is held".to_owned();
             let mut breach = Breach::new(Rule::TakenTwice, message, "bql_lock".to_owned());

@@ -4,7 +4,7 @@
 
 use super::contexts::Context;
 use super::finding::{Contract, Frame, Grade};
-use super::flow::{Entry, Exit, To, What};
+use super::flow::{Entry, Event, Exit, To, What};
 use super::judge::{Judged, finding, plain_event};
 use super::map::{Map, Set};
 use super::place::{AIO_CONTEXT, BQL, Key, Object, RCU};
@@ -100,6 +100,13 @@ fn twice(summaries: &Summaries<'_>, node: NodeId, callbacks: &Set<Key>, found: &
     let program = summaries.program;
     let id = summaries.function(node);
     for event in &summaries.outcome(node).events {
+        if let What::UnlockedTwice(key) = event.what {
+            let lock = key.text(program);
+            let message = format!("{lock} is released, which this function released already");
+            let finding =
+                finding(program, id, event, Rule::Unbalanced, Grade::Error, message, |_| {});
+            push(found, Judged { finding, sink: format!("unlock {lock}") });
+        }
         let (message, sink, grade) = match &event.what {
             What::Twice(key, None) => {
                 (format!("{} is taken while it is held", key.text(program)), *key, Grade::Error)
@@ -109,7 +116,8 @@ fn twice(summaries: &Summaries<'_>, node: NodeId, callbacks: &Set<Key>, found: &
                 let message = format!("{callee}() takes {}, which is held", key.text(program));
                 (message, *key, Grade::Error)
             }
-            What::PollsWith(key, to) if callbacks.contains(key) => {
+            // The wait itself releases the AioContext that it polls for.
+            What::PollsWith(key, to) if callbacks.contains(key) && *key != AIO_CONTEXT => {
                 let callee = program.name_of(summaries.function(*to));
                 let message = format!(
                     "{callee}() polls for events while {} is held, and a callback takes it",
@@ -229,6 +237,10 @@ fn unbalanced(summaries: &Summaries<'_>, node: NodeId, found: &mut Vec<Judged>) 
     }
     locks.dedup();
     for lock in locks {
+        if lock.key == AIO_CONTEXT {
+            // Which one is taken and which released, its class does not say.
+            continue;
+        }
         let held = |exit: &Exit| match lock.key {
             BQL => exit.bql,
             _ => exit.taken.contains(&lock),
@@ -385,7 +397,7 @@ fn unmet(
 fn never_posted(summaries: &Summaries<'_>, found: &mut Vec<Judged>) {
     let program = summaries.program;
     let mut posters: Map<Key, Set<FnId>> = Map::default();
-    let mut waited: Set<Key> = Set::default();
+    let mut waited: Map<Key, Vec<(FnId, u32, u32)>> = Map::default();
     for id in program.ids() {
         for block in &summaries.resolved(id).blocks {
             for step in &block.ops {
@@ -395,7 +407,8 @@ fn never_posted(summaries: &Summaries<'_>, found: &mut Vec<Judged>) {
                     posters.entry(object.key).or_default().insert(id);
                 }
                 if call.wait.is_some() && call.invoke == Invoke::Nothing {
-                    waited.insert(object.key);
+                    let place = (id, call.line, call.column);
+                    waited.entry(object.key).or_default().push(place);
                 }
             }
         }
@@ -418,29 +431,29 @@ fn never_posted(summaries: &Summaries<'_>, found: &mut Vec<Judged>) {
         for post in &posts {
             let Some(object) = &post.object else { continue };
             let alone = posters.get(&object.key).is_some_and(|posters| posters.len() == 1);
-            if !alone || !waited.contains(&object.key) {
-                continue;
-            }
+            let Some(waits) = waited.get(&object.key).filter(|_| alone) else { continue };
             let last = posts
                 .iter()
                 .filter(|other| other.object.as_ref().is_some_and(|other| other.key == object.key));
             let last = last.map(|call| call.line).max().unwrap_or(0);
             let Some(line) = early_exit(summaries, thread, last) else { continue };
             let name = object.key.text(program);
-            let message = format!(
-                "{}() can end without posting {name}, which others wait for",
-                program.name_of(thread)
-            );
-            let judged = finding(
-                program,
-                thread,
-                &plain_event(line),
-                Rule::WaitForever,
-                Grade::Warning,
-                message,
-                |_| {},
-            );
-            push(found, Judged { finding: judged, sink: format!("no post of {name}") });
+            let ends = format!("{}() can end without posting it", program.name_of(thread));
+            let place = format!("it ends at {}:{line}", program.path_of(thread));
+            for &(waiter, line, column) in waits.iter().filter(|(waiter, ..)| *waiter != thread) {
+                let message = format!("{}() waits for {name}; {ends}", program.name_of(waiter));
+                let event = Event { column, ..plain_event(line) };
+                let judged = finding(
+                    program,
+                    waiter,
+                    &event,
+                    Rule::WaitForever,
+                    Grade::Warning,
+                    message,
+                    |finding| finding.notes.push(place.clone()),
+                );
+                push(found, Judged { finding: judged, sink: format!("no post of {name}") });
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::contexts::Context;
 use super::finding::{Contract, Frame, Grade};
 use super::flow::{Event, To, What};
-use super::judge::{Judged, finding, plain_event};
+use super::judge::{Judged, doubts, finding, plain_event};
 use super::local::grade_of_chain;
 use super::map::Map;
 use super::place::{AIO_CONTEXT, BQL, Key, NONE, RCU, UNKNOWN};
@@ -35,12 +35,24 @@ fn counts(key: Key) -> bool {
 fn orders(summaries: &Summaries<'_>, contexts: &[Context]) -> Map<(Key, Key), Vec<Place>> {
     let mut orders: Map<(Key, Key), Vec<Place>> = Map::default();
     let mut seen = vec![false; summaries.count()];
-    for node in contexts.iter().flat_map(|context| &context.order).copied() {
-        if std::mem::replace(&mut seen[node as usize], true) {
+    let nodes =
+        contexts.iter().flat_map(|context| context.order.iter().map(move |&node| (context, node)));
+    for (context, node) in nodes {
+        if seen[node as usize] {
             continue;
         }
-        let function = summaries.function(node);
         let outcome = summaries.outcome(node);
+        let matters = outcome.edges.iter().any(|edge| !edge.held.is_empty())
+            || outcome.events.iter().any(|event| {
+                let takes = matches!(event.what, What::Acquire(_) | What::AcquireBql);
+                takes && (event.bql || !event.held.is_empty())
+            });
+        // A way through members that hold many functions says too little.
+        if !matters || doubts(summaries, &context.path(summaries, node)) > 1 {
+            continue;
+        }
+        seen[node as usize] = true;
+        let function = summaries.function(node);
         let mut put = |first: Key, then: Key, place: Place| {
             if first != then && counts(first) && counts(then) {
                 let places = orders.entry((first, then)).or_default();

@@ -370,11 +370,39 @@ impl Body<'_, '_> {
         if self.operator(node) == Some("=") {
             self.assign_from(to.clone(), right);
         } else {
-            self.value(right);
-            let value = self.unknown();
-            self.op(Op::Assign { to: to.clone(), value, line: Self::line(node) });
+            let value = self.value(right);
+            match self.operator(node) {
+                Some("|=") if self.is_bool(&to) => self.set_if(&to, value, true),
+                Some("&=") if self.is_bool(&to) => self.set_if(&to, value, false),
+                _ => {
+                    let value = self.unknown();
+                    self.op(Op::Assign { to: to.clone(), value, line: Self::line(node) });
+                }
+            }
         }
         Expr::Path(Path { address: false, ..to })
+    }
+
+    fn is_bool(&mut self, to: &Path) -> bool {
+        let bool = self.file.names.of("bool");
+        let Base::Var(name) = to.base else { return false };
+        let plain = |ty: &crate::scan::ir::Type| ty.name == bool && ty.pointers == 0;
+        let mut locals = self.function.locals.iter().rev();
+        to.fields.is_empty()
+            && locals.find(|(local, _)| *local == name).is_some_and(|(_, ty)| plain(ty))
+    }
+
+    /// `to |= value` of booleans is `if (value) to = true`, and `to &= value` is
+    /// `if (!value) to = false`: `release_lock |= prepare_mmio_access(mr)`.
+    fn set_if(&mut self, to: &Path, value: Expr, truth: bool) {
+        let (set, after) = (self.block(), self.block());
+        let (yes, no) = if truth { (set, after) } else { (after, set) };
+        self.end(End::Branch { condition: value, yes, no });
+        self.enter(set);
+        let value = Expr::Const(i64::from(truth));
+        self.op(Op::Assign { to: to.clone(), value, line: 0 });
+        self.end(End::Goto(after));
+        self.enter(after);
     }
 
     /// The calls in a place: `foo()->x`, `a[bar()]`.
