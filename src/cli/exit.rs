@@ -26,7 +26,6 @@ pub enum Exit {
     Invocation = 2,
     Inconclusive = 3,
     Nothing = 4,
-    /// Not reached yet: there is no verb that reads patches.
     PatchDoesNotApply = 5,
     OurBug = 101,
     Interrupted = 130,
