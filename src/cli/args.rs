@@ -1,6 +1,7 @@
-//! The command line as types. The only file that names clap.
+//! The command line as types. Only files called args name clap.
 //! Must not know: what a verb does.
 
+use super::args_trace::{Lab, Trace};
 use super::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -36,6 +37,10 @@ pub enum Verb {
         /// BQL001 to BQL013; without it, all rules are listed
         code: Option<String>,
     },
+    /// Read the log of a real QEMU run: who held which lock, for how long
+    Trace(Box<Trace>),
+    /// Run a migration between two real QEMUs and read their logs
+    Lab(Lab),
     /// The process in which loom runs: a job on stdin, events on stdout
     #[command(hide = true, name = "__loom")]
     Loom,
@@ -75,6 +80,9 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write one run as the logs of two QEMUs there, for `trace --conform`
+    #[arg(long, value_name = "DIR")]
+    pub emit_log: Option<PathBuf>,
     /// Migrate this memory image, with --engine threads
     #[arg(long, value_name = "FILE")]
     pub ram: Option<PathBuf>,
@@ -132,7 +140,7 @@ pub enum Format {
 }
 
 /// `500ms`, `60s`, `2m` or `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| "a number and a unit, as 500ms, 60s or 2m")?;

@@ -2,18 +2,22 @@
 //! Must not know: how anything is explored or drawn.
 
 mod args;
+mod args_trace;
 mod child;
+mod compressed;
 mod engine;
 mod exit;
 mod explain;
 mod explore;
 mod input;
 mod interrupt;
+mod lab;
 mod matrix;
 mod output;
 mod progress;
 mod ram;
 mod replay;
+mod trace;
 mod witness;
 
 pub use exit::Exit;
@@ -26,6 +30,8 @@ pub fn run() -> Exit {
         Verb::Explore(args) => explore::run(&args),
         Verb::Replay { file } => replay::run(&file),
         Verb::Explain { code } => explain::run(code.as_deref()),
+        Verb::Trace(args) => trace::run(&args),
+        Verb::Lab(args) => lab::run(&args),
         Verb::Loom => child::serve(),
     })
 }

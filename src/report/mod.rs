@@ -9,6 +9,10 @@ mod memory;
 mod recording;
 mod text;
 mod timeline;
+mod trace;
+mod trace_html;
+mod trace_perfetto;
+mod trace_splat;
 
 pub use cell::{Agreement, Cell, verdict};
 pub use columns::WIDTH;
@@ -18,3 +22,6 @@ pub use memory::peak_rss_kib;
 pub use recording::{Line, Link, Recording};
 pub use text::{cell, explanation, fold, matrix, violation};
 pub use timeline::timeline;
+pub use trace::trace;
+pub use trace_html::trace_html;
+pub use trace_perfetto::trace_perfetto;
