@@ -114,6 +114,20 @@ fn scenario(text: &mut String, links: &[Cycle]) {
 
 /// What a replay against the simulator's states came to.
 pub fn conform(report: &Report, outcome: &conform::Outcome) -> String {
-    let file = &report.logs[outcome.log].file;
-    fold(0, &format!("conform: {file} under {}: {}", outcome.plan, outcome.accepted))
+    let log = &report.logs[outcome.log];
+    let (plan, events) = (&outcome.plan, outcome.events);
+    let Some(refused) = &outcome.refused else {
+        return fold(0, &format!("conform: a run of {plan}: all {events} events in {}", log.file));
+    };
+    let mut text = fold(0, &format!("conform: not a run of {plan}, after {events} events"));
+    text += &fold(2, &format!("--> {}:{}", log.file, refused.line));
+    let thread = report.threads.iter().find(|t| t.log == outcome.log && t.id == refused.thread);
+    let thread = thread.map_or("", |thread| &thread.role);
+    let at = refused.at_us.saturating_sub(log.start_us) as f64 / 1e6;
+    text += &fold(2, &format!("= refused: {} in {thread}, at {at:.6} s", refused.event));
+    text += &fold(2, &format!("= because: {}", refused.reason));
+    if !refused.allowed.is_empty() {
+        text += &fold(2, &format!("= allowed: {}", refused.allowed.join("; ")));
+    }
+    text
 }

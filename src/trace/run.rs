@@ -214,8 +214,7 @@ impl<O: Observer> Run<O> {
                 self.discipline.lock(lock, thread, line.us, &mut self.observer);
                 if let Some(conform) = &mut self.conform {
                     let bql = self.discipline.holds_bql(thread) == Some(true);
-                    let role = self.discipline.threads[thread as usize].role;
-                    conform.lock(thread, role, bql, lock, line.us, self.log.lines);
+                    conform.lock(thread, line.thread, bql, lock, line.us, self.log.lines);
                 }
             }
             Some(Err(())) => self.discipline.problems.add(Problem::MangledLock, self.log.lines),
@@ -269,8 +268,7 @@ impl<O: Observer> Run<O> {
         }
         if let Some(conform) = &mut self.conform {
             let bql = self.discipline.holds_bql(thread);
-            let role = self.discipline.threads[thread as usize].role;
-            conform.event(thread, role, bql, line, self.log.lines);
+            conform.event(thread, bql, line, self.log.lines);
         }
     }
 
