@@ -195,9 +195,5 @@ fn line(watch: &Watch, since: Duration) -> String {
     let lines = watch.lines.load(Ordering::Relaxed);
     let bytes = watch.bytes.load(Ordering::Relaxed);
     let rate = lines as f64 / since.as_secs_f64();
-    format!(
-        "{} s: {lines} lines, {} MiB, {rate:.0} lines/s",
-        since.as_secs(),
-        bytes >> 20
-    )
+    format!("{} s: {lines} lines, {} MiB, {rate:.0} lines/s", since.as_secs(), bytes >> 20)
 }

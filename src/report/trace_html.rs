@@ -1,4 +1,6 @@
 //! stub
 use crate::trace::{Report, Timeline};
 /// stub
-pub fn trace_html(_logs: &[Timeline], _report: &Report) -> String { String::new() }
+pub fn trace_html(_logs: &[Timeline], _report: &Report) -> String {
+    String::new()
+}

@@ -129,7 +129,11 @@ fn held_waiting<O: Observer>(tables: &Tables<O>) -> Vec<Finding> {
             at_us: Some(hold.start),
             waiters,
             inside: tables.inside(hold),
-            after: tables.milestones().filter(|m| m.at_us >= hold.start + hold.us).take(3).collect(),
+            after: tables
+                .milestones()
+                .filter(|m| m.at_us >= hold.start + hold.us)
+                .take(3)
+                .collect(),
             ..blank(tables, Rule::HeldWaiting, hold.thread, message)
         }
     });
@@ -166,9 +170,8 @@ fn contracts<O: Observer>(tables: &Tables<O>) -> Vec<Finding> {
         };
         let name = tables.thread(*thread);
         let times = if count == 1 { String::new() } else { format!(" {count} times") };
-        let message = format!("{event} runs{times} {how} in {name}: its contract is {}", {
-            contract.text()
-        });
+        let message =
+            format!("{event} runs{times} {how} in {name}: its contract is {}", { contract.text() });
         let finding = blank(tables, rule, *thread, message);
         let site = format!("line {}", seen.broken_line);
         tables.wanted(*thread).then_some(Finding { site, at_us: Some(seen.first_us), ..finding })

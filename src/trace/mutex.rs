@@ -64,8 +64,7 @@ impl Mutexes {
         if self.list.len() >= MOST && self.free.is_empty() {
             self.sweep();
         }
-        let mutex =
-            Mutex { address, owner: NONE, depth: 0, waiting: 0, known: false, class: NONE };
+        let mutex = Mutex { address, owner: NONE, depth: 0, waiting: 0, known: false, class: NONE };
         let number = match self.free.pop() {
             Some(number) => {
                 self.list[number as usize] = mutex;

@@ -187,7 +187,6 @@ pub struct Cycle {
     pub count: u64,
 }
 
-
 /// What was wrong with the input.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {

@@ -7,7 +7,9 @@ use super::handler::{self, Contract};
 use super::intern::NumberMap;
 use super::mutex::NONE;
 use super::problem::Problem as Wrong;
-use super::report::{HandlerRow, Held, Hold, Inside, Milestone, Problem, Row, Thread, WaitingThread};
+use super::report::{
+    HandlerRow, Held, Hold, Inside, Milestone, Problem, Row, Thread, WaitingThread,
+};
 use super::run::Run;
 use super::span::{Observer, Recorder, Timeline};
 use super::thread;

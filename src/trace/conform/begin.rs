@@ -52,9 +52,7 @@ impl Destination {
                 );
                 Ok(())
             }
-            ("migrate_set_state", "completed" | "failed") if self.loaded => {
-                self.set_status(event)
-            }
+            ("migrate_set_state", "completed" | "failed") if self.loaded => self.set_status(event),
             ("migrate_set_state", "postcopy-active" | "postcopy-device")
                 if self.listen == Life::Unborn
                     && self.postcopy == PostcopyState::Listening

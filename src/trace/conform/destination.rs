@@ -167,9 +167,7 @@ impl Destination {
             }
             "1" if channel == Channel::Main => begin("qemu_loadvm_state_section_startfull"),
             "4" => begin("qemu_loadvm_state_section_startfull"),
-            "2" | "3" if channel != Channel::Package => {
-                begin("qemu_loadvm_state_section_partend")
-            }
+            "2" | "3" if channel != Channel::Package => begin("qemu_loadvm_state_section_partend"),
             _ => return Step::Refused("no section of this type comes here".into()),
         };
         self.push(event.thread, items);

@@ -192,7 +192,8 @@ impl Conform {
 
     /// Another event.
     pub fn event(&mut self, thread: u32, bql: Option<bool>, line: &Line, number: u64) {
-        let (Ok(name), Ok(text)) = (std::str::from_utf8(line.event), std::str::from_utf8(line.text))
+        let (Ok(name), Ok(text)) =
+            (std::str::from_utf8(line.event), std::str::from_utf8(line.text))
         else {
             return;
         };
