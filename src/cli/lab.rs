@@ -112,7 +112,7 @@ fn migrate(args: &Lab, qemu: &Path, folder: &Path, logs: &Path) -> Result<(), Fa
     let uri = |nth: u32| format!("unix:{}", folder.join(format!("stream{nth}")).display());
     destination.execute("migrate-incoming", json!({"uri": uri(0)}))?;
     let bandwidth = if scenario == LabScenario::Precopy { 1 << 30 } else { SLOW };
-    parameter(&mut source, json!({"max-bandwidth": bandwidth}))?;
+    parameter(&mut source, json!({"max-bandwidth": bandwidth, "downtime-limit": 2000}))?;
     if scenario == LabScenario::PostcopyRecover {
         parameter(&mut source, json!({"max-postcopy-bandwidth": SLOW}))?;
     }

@@ -112,7 +112,7 @@ impl Status {
 }
 
 /// QEMU's PostcopyState (migration/postcopy-ram.h).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u64)]
 pub enum PostcopyState {
     None,

@@ -236,8 +236,11 @@ impl Destination {
         // The incoming state begins as NONE; SETUP is not in the model.
         let first = self.status == Status::None && new == Status::Setup;
         let version = self.plan.version;
-        if !(first && version != Version::V7_2 || self.status.destination_may_become(new, version))
-        {
+        // Nor is precopy's end.
+        let precopy = self.status == Status::Active && new == Status::Completed;
+        let left_out = first && version != Version::V7_2
+            || precopy && self.loaded && self.postcopy < PostcopyState::Listening;
+        if !left_out && !self.status.destination_may_become(new, version) {
             return Err(format!("mis->state goes from {} to {new}", self.status));
         }
         self.status = new;

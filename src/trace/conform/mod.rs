@@ -144,6 +144,8 @@ pub struct Conform {
     source: Source,
     /// Which side it is, once an event says so.
     is_source: Option<bool>,
+    /// `migrate_set_state new state setup`, before that: thread, time and line.
+    setup: Option<((u64, u64), u64)>,
     events: u64,
     refused: Option<Refused>,
 }
@@ -156,6 +158,7 @@ impl Conform {
             source: Source::new(&plan),
             plan,
             is_source: None,
+            setup: None,
             events: 0,
             refused: None,
         }
@@ -205,30 +208,48 @@ impl Conform {
             let (source, destination) = (is_source(name), is_destination(name));
             self.is_source = (source || destination).then_some(source);
         }
+        if let Some(source) = self.is_source
+            && let Some((line, number)) = self.setup.take()
+        {
+            let setup = Event { thread, name: "migrate_set_state", text: "new state setup", bql };
+            let result =
+                if source { self.source.event(&setup) } else { self.destination.event(&setup) };
+            self.note(result, &setup, line, number);
+        }
         let result = match self.is_source {
             Some(true) if source::EVENTS.contains(&name) => self.source.event(&event),
             Some(false) if is_destination(name) => self.destination.event(&event),
-            // Both sides may begin with SETUP.
+            // Both sides may begin with SETUP: which it is, the next event says.
+            None if event.status() == "setup" && self.setup.is_none() => {
+                self.setup = Some(((line.thread, line.us), number));
+                return;
+            }
             None if name == "migrate_set_state" => {
-                self.source.begin(event.status());
-                self.destination.event(&event)
+                let reason = "no migration has begun".into();
+                Err(Refusal { reason, allowed: vec!["migrate_set_state new state setup".into()] })
             }
             _ => return,
         };
-        match result {
-            Ok(()) => self.events += 1,
-            Err(Refusal { reason, mut allowed }) => {
-                allowed.dedup();
-                self.refused = Some(Refused {
-                    line: number,
-                    at_us: line.us,
-                    thread: line.thread,
-                    event: format!("{name} {text}").trim_end().into(),
-                    reason,
-                    allowed,
-                });
-            }
+        self.note(result, &event, (line.thread, line.us), number);
+    }
+
+    fn note(
+        &mut self,
+        result: Result<(), Refusal>,
+        event: &Event,
+        (thread, at_us): (u64, u64),
+        line: u64,
+    ) {
+        if self.refused.is_some() {
+            return;
         }
+        let Err(Refusal { reason, mut allowed }) = result else {
+            self.events += 1;
+            return;
+        };
+        allowed.dedup();
+        let event = format!("{} {}", event.name, event.text).trim_end().into();
+        self.refused = Some(Refused { line, at_us, thread, event, reason, allowed });
     }
 
     /// What it came to, for the log with this number.
