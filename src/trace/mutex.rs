@@ -102,12 +102,6 @@ impl Mutexes {
         &mut self.list[number as usize]
     }
 
-    /// The mutexes that somebody has or waits for.
-    pub fn busy(&self) -> impl Iterator<Item = (u32, &Mutex)> {
-        let all = self.list.iter().enumerate().map(|(number, mutex)| (number as u32, mutex));
-        all.filter(|(_, mutex)| mutex.owner != NONE || mutex.waiting > 0)
-    }
-
     /// `mutex` is taken at `site`: its class.
     pub fn classify(&mut self, mutex: u32, site: u32, sites: &Sites) -> u32 {
         let mine = self.list[mutex as usize].class;

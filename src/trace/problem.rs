@@ -75,11 +75,6 @@ impl Problems {
         });
         all.filter(|(_, _, count, _)| *count > 0)
     }
-
-    /// How many of `problem`.
-    pub fn count(&self, problem: Problem) -> u64 {
-        self.found[problem as usize].0
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use super::item::{self, Channel, Item, one};
 use super::pages::{Pages, after};
 use super::{Event, Refusal};
-use crate::sim::{LoadvmBql, Plan, PostcopyState, Status, Teardown, Version};
+use crate::sim::{LoadvmBql, Plan, PostcopyState, Status, Teardown, Version, VfioCleanup};
 use std::collections::BTreeMap;
 
 /// A thread that lives only for a while.
@@ -142,8 +142,9 @@ impl Destination {
         if event.name != "qemu_loadvm_state_section" {
             return Step::Other;
         }
-        if channel == Channel::Postcopy {
-            let wanted = self.plan.loadvm_bql != LoadvmBql::None;
+        // Where it is dropped for each read, it may be either way here.
+        if channel == Channel::Postcopy && self.plan.loadvm_bql != LoadvmBql::DroppedForIo {
+            let wanted = self.plan.loadvm_bql == LoadvmBql::Held;
             if event.bql.is_some_and(|held| held != wanted) {
                 let how = if wanted { "without" } else { "with" };
                 return Step::Refused(format!(
@@ -301,7 +302,8 @@ impl Destination {
     pub(super) fn state_cleanup(&mut self, event: &Event) -> Result<(), String> {
         let listens = self.listen == Life::Runs(event.thread);
         let wanted = !(listens && self.plan.teardown == Teardown::ListenWithoutBql);
-        if event.bql.is_some_and(|held| held != wanted) {
+        let any = self.plan.vfio_cleanup == VfioCleanup::TakesBql;
+        if !any && event.bql.is_some_and(|held| held != wanted) {
             let how = if wanted { "without" } else { "with" };
             return Err(format!("load_cleanup runs {how} the BQL, not as in this plan"));
         }

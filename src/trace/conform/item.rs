@@ -103,7 +103,11 @@ pub fn command(name: &str, channel: Channel, version: Version) -> Option<Vec<Ite
         ],
         ("POSTCOPY_RUN", Package) => {
             result = "1";
-            vec![one("loadvm_postcopy_handle_run")]
+            let mut items = vec![one("loadvm_postcopy_handle_run")];
+            if version == Version::V10_2 {
+                items.push(Item::Status("postcopy-active"));
+            }
+            items
         }
         ("RECV_BITMAP", Postcopy) => {
             vec![reply(5), one("migrate_send_rp_recv_bitmap"), one("loadvm_handle_recv_bitmap")]
