@@ -79,9 +79,10 @@ pub(super) struct Emitter<'a> {
     pub(super) replies: Vec<u32>,
 }
 
-/// Whether a thread of the model is one of the source's.
+/// Whether a thread of the model is one of the source's. The network serves as its
+/// main loop where that has no thread of its own.
 fn is_source(name: &str) -> bool {
-    name.starts_with("mig/src") || name.contains("(source)")
+    name.starts_with("mig/src") || name.contains("(source)") || name == "network"
 }
 
 impl Emitter<'_> {
@@ -99,11 +100,7 @@ impl Emitter<'_> {
         }
         for line in &lines {
             self.thread = line.thread;
-            let name = &self.recording.threads[line.thread];
-            if name == "network" {
-                continue;
-            }
-            let source = is_source(name);
+            let source = is_source(&self.recording.threads[line.thread]);
             self.lock(line);
             match source {
                 true => self.source(line),

@@ -17,4 +17,7 @@ mod script;
 mod simulator;
 mod timeline;
 mod toys;
+mod trace;
+mod trace_conform;
+mod trace_hostile;
 mod witness;

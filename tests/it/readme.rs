@@ -14,7 +14,13 @@ fn read(path: &str) -> String {
 #[test]
 fn every_option_is_in_the_readme_and_no_other() {
     let mut offered = BTreeSet::new();
-    for verb in [&["--help"][..], &["explore", "--help"], &["replay", "--help"]] {
+    for verb in [
+        &["--help"][..],
+        &["explore", "--help"],
+        &["replay", "--help"],
+        &["trace", "--help"],
+        &["lab", "--help"],
+    ] {
         let (code, help, _) = run(verb);
         assert_eq!(code, 0);
         let words = help.split(|c: char| !(c.is_ascii_alphabetic() || c == '-'));

@@ -17,6 +17,7 @@ pub enum Life {
 }
 
 /// A destination so far.
+#[derive(Clone)]
 pub struct Destination {
     pub(super) plan: Plan,
     pub(super) status: Status,

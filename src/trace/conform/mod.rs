@@ -9,7 +9,7 @@ mod pages;
 mod paging;
 mod source;
 
-use super::dialect::{Line, LockEvent, Operation};
+use super::dialect::{self, Line, LockEvent, Operation, Read};
 use crate::sim::{LoadvmBql, Plan};
 use destination::{Destination, Life};
 use item::Channel;
@@ -138,6 +138,7 @@ fn is_destination(name: &str) -> bool {
 }
 
 /// A replay so far.
+#[derive(Clone)]
 pub struct Conform {
     plan: Plan,
     destination: Destination,
@@ -250,6 +251,20 @@ impl Conform {
         allowed.dedup();
         let event = format!("{} {}", event.name, event.text).trim_end().into();
         self.refused = Some(Refused { line, at_us, thread, event, reason, allowed });
+    }
+
+    /// One line of a log by itself: what locks its thread has is not known.
+    pub fn read(&mut self, line: &[u8], number: u64) {
+        if let Read::Event(line) = dialect::read(line)
+            && dialect::lock_event(&line).is_none()
+        {
+            self.event(line.thread as u32, None, &line, number);
+        }
+    }
+
+    /// Whether the replay knows events called so.
+    pub fn knows(name: &str) -> bool {
+        is_destination(name) || source::EVENTS.contains(&name)
     }
 
     /// What it came to, for the log with this number.

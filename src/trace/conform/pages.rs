@@ -14,7 +14,7 @@ const MOST_CHUNKS: usize = 1 << 14;
 const MOST_REQUESTS: usize = 1 << 20;
 
 /// The pages of a destination.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Pages {
     /// Name and host address of each RAM block.
     blocks: Vec<(String, u64)>,

@@ -128,6 +128,7 @@ pub const EVENTS: [&str; 29] = [
 ];
 
 /// A source so far.
+#[derive(Clone)]
 pub struct Source {
     version: Version,
     status: String,
