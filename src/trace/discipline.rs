@@ -135,7 +135,7 @@ impl Discipline {
         }
         thread.last = us;
         self.first.get_or_insert(us);
-        if us + 1_000_000 < self.last {
+        if us.saturating_add(1_000_000) < self.last {
             self.problems.add(Problem::TimeGoesBack, self.line);
         }
         self.last = self.last.max(us);
