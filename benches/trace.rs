@@ -27,8 +27,8 @@ fn page(out: &mut impl Write, us: u64, page: u64) -> std::io::Result<()> {
     let released = "released mutex 0x560000001000 (migration/postcopy-ram.c:1302)";
     say(101, format_args!("qemu_mutex_unlock {released}"))?;
     say(101, format_args!("postcopy_place_page host={host:#x}"))?;
-    let (thread, place) = [(100, "util/main-loop.c:308"), (103, "system/physmem.c:2874")]
-        [(page % 2) as usize];
+    let (thread, place) =
+        [(100, "util/main-loop.c:308"), (103, "system/physmem.c:2874")][(page % 2) as usize];
     say(thread, format_args!("qemu_mutex_lock waiting on mutex 0x560000000040 ({place})"))?;
     say(thread, format_args!("qemu_mutex_locked taken mutex 0x560000000040 ({place})"))?;
     let place = format!("util/lock{}.c:56", page % 38);

@@ -137,6 +137,10 @@ fn one<O: Observer>(
         watch.bytes.fetch_add(filled as u64, Ordering::Relaxed);
         watch.lines.store(run.lines_read(), Ordering::Relaxed);
         if let Some(error) = error {
+            if run.lines_read() == 0 {
+                let help = "it is damaged, or not what its first bytes say";
+                return Err(Failure::new(format!("{name}: {error}"), help));
+            }
             run.broken(&error.to_string());
             break;
         }

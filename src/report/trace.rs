@@ -55,7 +55,7 @@ fn head(report: &Report) -> String {
     let locks: u64 = report.logs.iter().map(|log| log.lock_events).sum();
     let _ = writeln!(
         text,
-        "log:     {} lines, {locks} lock operations, {} threads, {} unknown lines",
+        "log: {} lines, {locks} lock operations, {} threads, {} unknown lines",
         report.lines,
         report.threads.len(),
         report.unknown_lines
@@ -66,14 +66,14 @@ fn head(report: &Report) -> String {
         Some(hold) => fold(
             0,
             &format!(
-                "bql:     held longest {} by {} from {}{}",
+                "bql: held longest {} by {} from {}{}",
                 time(hold.held_us),
                 hold.thread,
                 hold.site,
                 if hold.startup { ", at start-up" } else { "" }
             ),
         ),
-        None => "bql:     no hold of it\n".into(),
+        None => "bql: no hold of it\n".into(),
     };
     text += &fold(0, &format!("waiting: {}", longest.map_or("nobody".into(), waiting)));
     let states = report.logs.iter().map(|log| {
@@ -82,7 +82,7 @@ fn head(report: &Report) -> String {
         format!("{side}: {status}")
     });
     let states: Vec<String> = states.collect();
-    text += &fold(0, &format!("state:   {}", states.join("; ")));
+    text += &fold(0, &format!("state: {}", states.join("; ")));
     text
 }
 

@@ -224,7 +224,8 @@ impl<O: Observer> Run<O> {
 
     fn open_window(&mut self, first: u64) {
         // A year of microseconds: less than that counts from the first event.
-        let absolute = |us: u64| if us < 31_536_000_000_000 { first.saturating_add(us) } else { us };
+        let absolute =
+            |us: u64| if us < 31_536_000_000_000 { first.saturating_add(us) } else { us };
         let Window { since, until } = self.options.window;
         self.discipline.window = (since.map_or(0, absolute), until.map_or(u64::MAX, absolute));
     }

@@ -63,6 +63,9 @@ impl Role {
             Role::Send
         } else if begins(&["multifd_recv_thread"]) {
             Role::Recv
+        } else if begins(&["migration_socket_incoming_accepted"]) {
+            // In the main loop, or out of band; the main loop's claim is stronger.
+            Role::Monitor
         } else {
             Role::Unknown
         }
