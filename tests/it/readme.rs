@@ -87,6 +87,23 @@ fn every_key_of_plans_scenarios_and_json_is_in_the_readme() {
 }
 
 #[test]
+fn every_key_of_trace_is_in_the_readme() {
+    let folder = std::env::temp_dir().join(format!("bqlcheck-readme-{}", std::process::id()));
+    let out = folder.display().to_string();
+    let scenario = ["--plan", "qemu-7.2", "--scenario", "postcopy-recover"];
+    let (code, ..) = run(&[&["explore", "--emit-log", &out], &scenario[..]].concat());
+    assert_eq!(code, 0);
+    let log = folder.join("destination.log").display().to_string();
+    let (_, json, _) = run(&["trace", &log, "--conform", "--format", "json"]);
+    std::fs::remove_dir_all(folder).expect("it was made");
+    let readme = read("README.md");
+    let value: Value = serde_json::from_str(&json).expect("JSON");
+    for key in keys(&value, "") {
+        assert!(readme.contains(&format!("`{key}`")), "{key} is not in the README");
+    }
+}
+
+#[test]
 fn its_first_block_has_the_two_commands() {
     let readme = read("README.md");
     let (_, block) = readme.split_once("```sh\n").expect("a block");
