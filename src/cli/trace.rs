@@ -10,7 +10,7 @@ use crate::sim::Plan;
 use crate::trace::{self, OPTIONS, Observer, Options, Recorder, Refusal};
 use crate::trace::{Report, Run, Timeline, Window};
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn all<O: Observer>(
 }
 
 fn one<O: Observer>(
-    path: &PathBuf,
+    path: &Path,
     args: &Trace,
     plan: Option<&Plan>,
     observer: O,
