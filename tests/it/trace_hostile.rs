@@ -15,6 +15,9 @@ fn read(bytes: &[u8], piece: usize) -> Result<Report, Refusal> {
     Ok(Report::of(&[run]))
 }
 
+/// A line of a log: thread, microseconds, text.
+type Event = (u32, u32, &'static str);
+
 /// A log from `lines` of thread, microseconds and text.
 fn log(lines: &[(u32, u32, &str)]) -> Vec<u8> {
     let line = |(thread, us, text): &(u32, u32, &str)| {
@@ -67,7 +70,7 @@ fn a_cut_at_any_byte_is_never_clean() {
 
 #[test]
 fn what_cannot_be_is_named() {
-    let cases: [(&str, Vec<(u32, u32, &str)>); 6] = [
+    let cases: [(&str, Vec<Event>); 6] = [
         ("nobody had taken", vec![(1, 1, LOCKED), (1, 2, UNLOCK), (1, 3, UNLOCK)]),
         ("by another thread", vec![(1, 1, LOCKED), (2, 2, UNLOCK), (1, 3, UNLOCK)]),
         ("another thread had them", vec![(1, 1, LOCKED), (2, 2, LOCKED), (2, 3, UNLOCK)]),
