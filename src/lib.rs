@@ -10,3 +10,4 @@ pub mod report;
 pub mod runtime;
 pub mod scan;
 pub mod sim;
+pub mod trace;

@@ -3,6 +3,7 @@
 //! Must not know: what a verb does.
 
 use super::args_scan::{Calls, Explain, Paths, Scan};
+use super::args_trace::{Lab, Trace};
 use super::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -49,6 +50,10 @@ pub enum Verb {
     /// function of a tree, who implements it, who calls it, who needs the BQL
     #[command(after_help = exit::TABLE)]
     Explain(Explain),
+    /// Read the log of a real QEMU run: who held which lock, for how long
+    Trace(Box<Trace>),
+    /// Run a migration between two real QEMUs and read their logs
+    Lab(Lab),
     /// The process in which loom runs: a job on stdin, events on stdout
     #[command(hide = true, name = "__loom")]
     Loom,
@@ -88,6 +93,9 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write one run as the logs of two QEMUs there, for `trace --conform`
+    #[arg(long, value_name = "DIR")]
+    pub emit_log: Option<PathBuf>,
     /// Migrate this memory image, with --engine threads
     #[arg(long, value_name = "FILE")]
     pub ram: Option<PathBuf>,
@@ -145,7 +153,7 @@ pub enum Format {
 }
 
 /// `500ms`, `60s`, `2m` or `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| "a number and a unit, as 500ms, 60s or 2m")?;

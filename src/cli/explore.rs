@@ -6,9 +6,11 @@ use super::engine::{self, Job};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{input, interrupt, matrix, output, ram, witness};
-use crate::explore::Limits;
-use crate::report::{self, Cell};
-use crate::sim::{Plan, Scenario, Size};
+use crate::explore::{self, Limits};
+use crate::report::{self, Cell, Recording};
+use crate::sim::{Migration, Plan, Scenario, Size};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -23,10 +25,37 @@ pub fn run(args: &Explore) -> Result<Exit, Failure> {
         }
         return ram::run(args, image, plan, scenario);
     }
+    if let Some(directory) = &args.emit_log {
+        return emit(args, directory, plan, scenario);
+    }
     match (plan, scenario) {
         (Some(plan), Some(scenario)) => one(args, &plan, &scenario),
         (plan, scenario) => matrix::run(args, plan, scenario),
     }
+}
+
+/// One run, as the logs that two QEMUs would have left.
+fn emit(
+    args: &Explore,
+    directory: &Path,
+    plan: Option<Plan>,
+    scenario: Option<Scenario>,
+) -> Result<Exit, Failure> {
+    let (Some(plan), Some(scenario)) = (plan, scenario) else {
+        let help = "a log is of one run: say of which plan, in which scenario";
+        return Err(Failure::new("--emit-log needs --plan and --scenario", help));
+    };
+    let size = input::size(args.size.as_deref(), &scenario)?;
+    let program = Arc::new(Migration::new(plan.clone(), scenario, size)?);
+    let choices = explore::random_run(&program, args.seed);
+    let logs = report::qemu_logs(&Recording::run(&program, &choices), &plan);
+    output::write(directory, "destination.log", &logs.destination)?;
+    if !logs.source.is_empty() {
+        output::write(directory, "source.log", &logs.source)?;
+    }
+    let steps = choices.len();
+    output::print(&format!("a run of {steps} steps is in {}\n", directory.display()));
+    Ok(Exit::Clean)
 }
 
 /// One cell, in full.

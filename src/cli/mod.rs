@@ -3,23 +3,29 @@
 
 mod args;
 mod args_scan;
+mod args_trace;
 mod cache;
 mod child;
+mod compressed;
 mod engine;
 mod exit;
 mod explain;
 mod explore;
+mod guest;
 mod input;
 mod interrupt;
+mod lab;
 mod matrix;
 mod output;
 mod progress;
+mod qmp;
 mod query;
 mod ram;
 mod replay;
 mod scan;
 mod series;
 mod source;
+mod trace;
 pub mod tree;
 mod witness;
 
@@ -37,6 +43,8 @@ pub fn run() -> Exit {
         Verb::Callees(args) => query::callees(&args),
         Verb::Paths(args) => query::paths(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Trace(args) => trace::run(&args),
+        Verb::Lab(args) => lab::run(&args),
         Verb::Loom => child::serve(),
     })
 }

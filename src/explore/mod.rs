@@ -4,6 +4,7 @@
 
 mod dpor;
 mod exhaustive;
+mod random;
 mod reach;
 mod result;
 mod sampled;
@@ -13,6 +14,7 @@ mod witness;
 
 pub use dpor::dpor;
 pub use exhaustive::{exhaustive, unreduced};
+pub use random::random_run;
 pub use reach::violations;
 pub use result::{Exploration, Found, Limits};
 pub use sampled::{HANG, harvest, sample, stress};

@@ -75,6 +75,16 @@ impl Recording {
         (recording, seen)
     }
 
+    /// Plays `schedule` for what is done in it.
+    pub fn run<P: Program>(program: &std::sync::Arc<P>, schedule: &[Choice]) -> Recording {
+        let mut execution = Execution::new(program, |world| world.log = Some(Vec::new()));
+        schedule.iter().for_each(|choice| execution.step(*choice));
+        let (rule, message) = (Rule::WaitForever, String::new());
+        let none = Violation { rule, message, thread: None, site: None, cycle: Vec::new() };
+        let recording = execution.world(|world| Recording::read(world, &none, Vec::new()));
+        Recording { breach: None, ..recording }
+    }
+
     /// What `world`'s log says.
     pub fn read(world: &World, violation: &Violation, alternatives: Vec<u8>) -> Recording {
         let everybody = (0..world.threads.len()).map(|index| ThreadId(index as u8));

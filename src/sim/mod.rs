@@ -30,3 +30,4 @@ pub use plan::{
 };
 pub use ram::{Content, Guest};
 pub use scenario::{Break, Device, Expectation, Moves, Scenario, Size, Verdict};
+pub use status::{PostcopyState, Status};

@@ -64,6 +64,11 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    /// The status that is printed so, if the model has it.
+    pub fn named(name: &str) -> Option<Status> {
+        ALL.into_iter().find(|status| status.to_string() == name)
+    }
+
     /// `postcopy_is_paused()`.
     pub fn is_paused(self) -> bool {
         matches!(self, PostcopyPaused | PostcopyRecoverSetup)
@@ -107,7 +112,7 @@ impl Status {
 }
 
 /// QEMU's PostcopyState (migration/postcopy-ram.h).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u64)]
 pub enum PostcopyState {
     None,

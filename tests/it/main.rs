@@ -27,5 +27,8 @@ mod simulator;
 mod suppress;
 mod timeline;
 mod toys;
+mod trace;
+mod trace_conform;
+mod trace_hostile;
 mod trees;
 mod witness;

@@ -14,7 +14,13 @@ fn read(path: &str) -> String {
 #[test]
 fn every_option_is_in_the_readme_and_no_other() {
     let mut offered = BTreeSet::new();
-    for verb in [&["--help"][..], &["explore", "--help"], &["replay", "--help"]] {
+    for verb in [
+        &["--help"][..],
+        &["explore", "--help"],
+        &["replay", "--help"],
+        &["trace", "--help"],
+        &["lab", "--help"],
+    ] {
         let (code, help, _) = run(verb);
         assert_eq!(code, 0);
         let words = help.split(|c: char| !(c.is_ascii_alphabetic() || c == '-'));
@@ -91,6 +97,23 @@ fn every_key_of_a_scan_s_json_is_in_the_readme() {
     assert!(all.len() > 40, "{all:?}");
     for key in all {
         assert!(section.contains(&format!("`{key}`")), "{key} is not in the README");
+    }
+}
+
+#[test]
+fn every_key_of_trace_is_in_the_readme() {
+    let folder = std::env::temp_dir().join(format!("bqlcheck-readme-{}", std::process::id()));
+    let out = folder.display().to_string();
+    let scenario = ["--plan", "qemu-7.2", "--scenario", "postcopy-recover"];
+    let (code, ..) = run(&[&["explore", "--emit-log", &out], &scenario[..]].concat());
+    assert_eq!(code, 0);
+    let log = folder.join("destination.log").display().to_string();
+    let (_, json, _) = run(&["trace", &log, "--conform", "--format", "json"]);
+    std::fs::remove_dir_all(folder).expect("it was made");
+    let readme = read("README.md");
+    let value: Value = serde_json::from_str(&json).expect("JSON");
+    for key in keys(&value, "") {
+        assert!(readme.contains(&format!("`{key}`")), "{key} is not in the README");
     }
 }
 
