@@ -41,6 +41,7 @@ pub enum Need {
     /// It releases it, which only its holder can.
     Releases,
     /// It may: through a member that holds several functions, or by a comment.
+    #[serde(rename = "may-need")]
     May,
     /// It takes it itself.
     Takes,
@@ -56,7 +57,7 @@ impl Need {
         match self {
             Need::Needs => "needs",
             Need::Releases => "releases",
-            Need::May => "may need",
+            Need::May => "may-need",
             Need::Takes => "takes",
             Need::No => "no",
             Need::Unknown => "unknown",
