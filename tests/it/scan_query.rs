@@ -4,7 +4,7 @@
 use crate::cli::{directory, run};
 use crate::trees;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 /// The small tree: a hook with an implementation of each kind.
@@ -241,7 +241,7 @@ fn every_key_of_the_json_is_in_the_readme() {
 
 /// Every implementation of a hook in a real tree: function, what it needs, the
 /// functions on the path to that.
-fn implementations(tree: &PathBuf, word: &str) -> Vec<String> {
+fn implementations(tree: &Path, word: &str) -> Vec<String> {
     let tree = tree.display().to_string();
     let (code, text, complaint) = run(&["explain", word, "--tree", &tree, "--format", "json"]);
     assert_eq!(code, 0, "{complaint}");
