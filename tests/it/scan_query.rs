@@ -92,6 +92,12 @@ static int timer_load_cleanup(void *opaque)
     return 0;
 }
 
+static int work_load_cleanup(void *opaque)
+{
+    run_on_cpu(opaque, work, RUN_ON_CPU_NULL);
+    return 0;
+}
+
 static int count_load_cleanup(void *opaque)
 {
     count = 0;
@@ -101,6 +107,7 @@ static int count_load_cleanup(void *opaque)
 static const SaveVMHandlers savevm_area = { .load_cleanup = area_load_cleanup };
 static const SaveVMHandlers savevm_pool = { .load_cleanup = pool_load_cleanup };
 static const SaveVMHandlers savevm_timer = { .load_cleanup = timer_load_cleanup };
+static const SaveVMHandlers savevm_work = { .load_cleanup = work_load_cleanup };
 static const SaveVMHandlers savevm_count = { .load_cleanup = count_load_cleanup };
 "#,
     ),
