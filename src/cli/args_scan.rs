@@ -141,11 +141,13 @@ pub struct Explain {
 mod tests {
     use super::*;
     use clap::{CommandFactory, Parser, error::ErrorKind};
+    use std::collections::BTreeSet;
 
     #[derive(Parser)]
     enum Verbs {
         Scan(Scan),
         Callers(Calls),
+        Callees(Calls),
         Paths(Paths),
         Explain(Explain),
     }
@@ -175,6 +177,20 @@ mod tests {
         offered.sort();
         named.sort();
         assert_eq!(named, offered);
+    }
+
+    #[test]
+    fn the_questions_options_are_in_the_readme_and_no_others() {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("\n### Questions about a tree\n").expect("a section");
+        let (section, _) = section.split_once("\n## ").expect("another after it");
+        let verbs = Verbs::command();
+        let asks = verbs.get_subcommands().filter(|verb| verb.get_name() != "scan");
+        let options = asks.flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+        let offered: BTreeSet<String> = options.map(|long| format!("--{long}")).collect();
+        let rows = section.lines().filter_map(|row| row.strip_prefix("| `--"));
+        let named = rows.map(|row| row.split([' ', '`']).next().expect("split gives one"));
+        assert_eq!(named.map(|name| format!("--{name}")).collect::<BTreeSet<_>>(), offered);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod scan_hostile;
 mod scan_mask;
 mod scan_parse;
 mod scan_patch;
+mod scan_query;
 mod scan_report;
 mod scan_rules;
 mod scan_tree;

@@ -101,11 +101,11 @@ impl Asker<'_> {
     /// What is known of a hook or function.
     pub fn about(&self, about: &About) -> String {
         let mut text = self.heading(&clean(&about.word));
-        for one in &about.hooks {
-            text += &hook(one);
-        }
-        for one in &about.functions {
-            text += &function(one);
+        let hooks = about.hooks.iter().map(hook);
+        let parts: Vec<String> = hooks.chain(about.functions.iter().map(function)).collect();
+        text += &parts.join("\n");
+        if parts.is_empty() {
+            text += &fold(0, "It has no body in the tree.");
         }
         text + &self.limits()
     }
@@ -123,7 +123,7 @@ impl Asker<'_> {
         }
         if !self.unparsed.is_empty() {
             let many = plural(self.unparsed.len(), "function");
-            text += &fold(0, &format!("{many} did not parse: what they do is not known"));
+            text += &fold(0, &format!("{many} did not parse: nothing inside is known"));
         }
         if text.is_empty() { text } else { format!("\n{text}") }
     }
@@ -150,22 +150,20 @@ fn call(site: &CallSite, name: &str) -> String {
     let remarks = remarks(site.conditional, site.through.as_deref());
     let where_ = place(&site.path, site.line);
     let mut text = fold(2, &format!("{} at {where_}{remarks}", named(name)));
-    let states = ["held", "not held", "either", "not known"].into_iter();
+    let states = ["held", "not held", "either"];
     let of = |bql: &str, certain: bool| {
         let threads = site.threads.iter().filter(|one| (&*one.bql, one.certain) == (bql, certain));
         threads.map(|one| clean(&one.thread)).collect::<Vec<_>>().join(", ")
     };
-    for bql in states.clone() {
-        let threads = of(bql, true);
-        if !threads.is_empty() {
-            text += &hang(&format!("    {bql}"), HEAD, &threads);
-        }
-    }
-    let perhaps =
-        states.map(|bql| (bql, of(bql, false))).filter(|(_, threads)| !threads.is_empty());
+    let sure = states.map(|bql| (bql, of(bql, true)));
+    let perhaps = states.map(|bql| (bql, of(bql, false)));
+    let perhaps = perhaps.into_iter().filter(|(_, threads)| !threads.is_empty());
     let perhaps: Vec<_> = perhaps.map(|(bql, threads)| format!("{bql}: {threads}")).collect();
-    if !perhaps.is_empty() {
-        text += &hang("    perhaps", HEAD, &perhaps.join("; "));
+    let more = [("perhaps", perhaps.join("; ")), ("not known", of("not known", false))];
+    for (head, threads) in sure.into_iter().chain(more) {
+        if !threads.is_empty() {
+            text += &hang(&format!("    {head}"), HEAD, &threads);
+        }
     }
     if site.threads.is_empty() {
         text += &hang("    not known", HEAD, "no thread is known to come here");
@@ -226,6 +224,9 @@ fn hook(hook: &Hook) -> String {
     let open = count(&[Need::May, Need::Unknown]);
     let open = if open > 0 { format!(", {open} may") } else { String::new() };
     text += "\n";
+    if hook.implementations.is_empty() {
+        return text + "No implementation is in the tree.\n";
+    }
     text += &fold(0, &format!("Does it need the BQL? Of {many} {yes} must have it{open}:"));
     for one in &hook.implementations {
         let owner = one.owner.as_ref().map(|owner| format!(" of {}", clean(owner)));
@@ -234,7 +235,7 @@ fn hook(hook: &Hook) -> String {
         text += &fold(HEAD, &place(&one.defined.path, one.defined.line));
         text += &needed(&one.bql);
     }
-    text + "\n"
+    text
 }
 
 fn function(asked: &Asked) -> String {
@@ -244,8 +245,7 @@ fn function(asked: &Asked) -> String {
     text += "\nDoes it need the BQL?\n";
     let word = asked.bql.needs.word();
     text += &hang(&format!("  {word}"), HEAD, &format!("{}()", clean(&asked.defined.function)));
-    text += &needed(&asked.bql);
-    text + "\n"
+    text + &needed(&asked.bql)
 }
 
 /// The path to what needs the BQL, and what is open.

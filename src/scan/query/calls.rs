@@ -169,6 +169,11 @@ fn passed(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
     functions.map(one).collect()
 }
 
+/// Whether a call is that of `g_clear_pointer()` and its likes.
+fn calls_argument(summaries: &Summaries<'_>, call: &CallStep) -> bool {
+    call.name.is_some_and(|name| summaries.primitives.callers.contains_key(&name))
+}
+
 /// Every call of `word`.
 fn calling(summaries: &Summaries<'_>, word: &Word) -> Vec<Site> {
     let program = summaries.program;
@@ -176,6 +181,8 @@ fn calling(summaries: &Summaries<'_>, word: &Word) -> Vec<Site> {
     for id in program.ids() {
         each(summaries, id, |call| {
             match &call.invoke {
+                // Its argument is what is called: see below.
+                Invoke::Functions(_) if calls_argument(summaries, call) => {}
                 Invoke::Functions(functions) => {
                     let wanted = functions.iter().filter(|f| word.functions.contains(f));
                     let wanted: Vec<FnId> = wanted.copied().collect();
@@ -219,7 +226,7 @@ fn called(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
     let program = summaries.program;
     let mut sites = Vec::new();
     match (&call.invoke, call.name) {
-        (Invoke::Functions(functions), _) => {
+        (Invoke::Functions(functions), _) if !calls_argument(summaries, call) => {
             let callee = program.name_of(functions[0]).to_owned();
             sites.push(site(id, call, callee, Reach::Functions(functions.clone())));
         }

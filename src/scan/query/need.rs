@@ -9,7 +9,7 @@ use crate::scan::place::Key;
 use crate::scan::program::{FnId, Sym};
 use crate::scan::resolve::{Invoke, Step as Op};
 use crate::scan::summary::{NodeId, Summaries};
-use crate::scan::tables::Held;
+use crate::scan::tables::{self, Held, WaitKind};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,6 +41,7 @@ pub enum Need {
     /// It releases it, which only its holder can.
     Releases,
     /// It may: through a member that holds several functions, or by a comment.
+    #[serde(rename = "may-need")]
     May,
     /// It takes it itself.
     Takes,
@@ -56,7 +57,7 @@ impl Need {
         match self {
             Need::Needs => "needs",
             Need::Releases => "releases",
-            Need::May => "may need",
+            Need::May => "may-need",
             Need::Takes => "takes",
             Need::No => "no",
             Need::Unknown => "unknown",
@@ -252,8 +253,16 @@ fn through(summaries: &Summaries<'_>, name: Sym) -> String {
 fn sink(summaries: &Summaries<'_>, node: NodeId, doubts: usize) -> Option<Sink> {
     let outcome = summaries.outcome(node);
     let without = outcome.events.iter().filter(|event| !event.bql);
+    // A wait says how the BQL is meanwhile: it was not held before if the node has
+    // it nowhere.
+    let never = !summaries.entry(node).bql
+        && outcome.edges.iter().all(|edge| !edge.bql)
+        && outcome.events.iter().all(|event| !event.bql && event.what != What::AcquireBql);
     let sinks = without.filter_map(|event| {
-        let (needs, reason) = reason(summaries, event)?;
+        let (needs, reason) = match &event.what {
+            What::Wait { wait, .. } if never => waits(*wait)?,
+            _ => reason(summaries, event)?,
+        };
         let needs = match needs {
             Need::Takes if doubts > 0 => return None,
             _ if doubts > 0 => Need::May,
@@ -262,6 +271,15 @@ fn sink(summaries: &Summaries<'_>, node: NodeId, doubts: usize) -> Option<Sink> 
         Some(Sink { needs, reason, node, line: event.line, doubts })
     });
     sinks.min_by_key(|sink| (sink.needs, sink.doubts, sink.line))
+}
+
+/// What a wait without the BQL says: of one that releases it, that it is needed.
+fn waits(wait: u16) -> Option<(Need, String)> {
+    let row = &tables::waits().waits[usize::from(wait)];
+    let text = format!("{}() releases the BQL while it waits", row.function);
+    // drain_call_rcu() asks first whether it is held.
+    let only_held = row.releases_bql && row.kind != WaitKind::Rcu;
+    only_held.then_some((Need::Releases, text))
 }
 
 /// What an event without the BQL says.
