@@ -295,7 +295,9 @@ fn explore(summaries: &mut Summaries<'_>, context: &mut Context, whole: bool) {
             }
             for &function in functions {
                 // Not at once, but when this thread is back in its loop.
-                let entry = Entry::plain(context.begins_held(), false);
+                // At start that is the main loop, which holds the BQL.
+                let held = context.begins_held() || context.kind == ContextKind::Startup;
+                let entry = Entry::plain(held, false);
                 if started.insert((function, entry)) && summaries.is_relevant(function) {
                     let node = summaries.root(function, entry);
                     context.parents.entry(node).or_insert_with(|| {
