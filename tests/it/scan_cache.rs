@@ -36,12 +36,13 @@ fn an_entry_that_is_torn_or_of_another_is_made_anew() {
     let kept = files(&place.cache);
     let whole: Vec<Vec<u8>> = kept.iter().map(|file| fs::read(file).expect("kept")).collect();
     assert_eq!(kept.len(), 8);
-    let tear: [&dyn Fn(&[u8]) -> Vec<u8>; 5] = [
-        &|_| Vec::new(),
-        &|whole| whole[..whole.len() / 2].to_vec(),
-        &|whole| whole[..7].to_vec(),
-        &|whole| whole.iter().rev().copied().collect(),
-        &|whole| {
+    type Tear = fn(&[u8]) -> Vec<u8>;
+    let tear: [Tear; 5] = [
+        |_| Vec::new(),
+        |whole| whole[..whole.len() / 2].to_vec(),
+        |whole| whole[..7].to_vec(),
+        |whole| whole.iter().rev().copied().collect(),
+        |whole| {
             let mut whole = whole.to_vec();
             let last = whole.len() - 1;
             whole[last] ^= 1;
