@@ -103,10 +103,10 @@ fn one(path: &str, text: &[u8], cache: &Cache) -> Result<FileFacts, Problem> {
     if let Some(facts) = cache.get(key) {
         return Ok(facts);
     }
-    let Some(facts) = facts(text) else {
-        let message = "nested too deep to be followed: nothing in it was looked at".into();
-        return Err(Problem { path: path.into(), line: 0, message });
-    };
+    let facts = facts(text).map_err(|refused| {
+        let message = refused.to_string();
+        Problem { path: path.into(), line: 0, message }
+    })?;
     cache.put(key, &facts);
     Ok(facts)
 }

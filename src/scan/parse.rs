@@ -4,10 +4,43 @@
 
 use super::mask::Masked;
 use super::mask::lex::{self, Kind, Token};
+use std::fmt;
+use std::ops::ControlFlow;
 pub use tree_sitter::{Node, Tree, TreeCursor};
+use tree_sitter::{ParseOptions, ParseState, Parser};
 
 /// Nested deeper than this, a file is listed as a problem and not walked.
 pub const DEEPEST: usize = 1000;
+
+/// A parse is stopped after so many steps, of a hundred operations each. The
+/// largest file of QEMU takes 26,000. Steps rather than time: the result is the
+/// same on every machine.
+const STEPS: u32 = 60_000;
+
+/// And after so many in which no reading of the text was without an error. No
+/// file of QEMU has 100, even without the mask; what is no C has little else, and
+/// takes seconds for a megabyte.
+const STEPS_IN_ERROR: u32 = 1_000;
+
+/// Why nothing in a file is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// It has a zero byte.
+    Binary,
+    /// The parser would have taken too long.
+    NotC,
+    TooDeep,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refused::Binary => "not text: nothing in it was looked at",
+            Refused::NotC => "not C, as far as the parser goes: nothing in it was looked at",
+            Refused::TooDeep => "nested too deep to be followed: nothing in it was looked at",
+        })
+    }
+}
 
 /// A function definition.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,13 +55,28 @@ pub struct FunctionSpan {
     pub clean: bool,
 }
 
-/// Parses a masked file. None: the parser gave up, or the file is nested too
-/// deep to be walked.
-pub fn parse(masked: &Masked) -> Option<Tree> {
-    let mut parser = tree_sitter::Parser::new();
+/// Parses a masked file.
+pub fn parse(masked: &Masked) -> Result<Tree, Refused> {
+    let mut parser = Parser::new();
     parser.set_language(&tree_sitter_c::LANGUAGE.into()).expect("both versions are pinned");
-    let tree = parser.parse(&masked.text, None)?;
-    (depth(&tree) <= DEEPEST).then_some(tree)
+    let text = &masked.text;
+    let (mut steps, mut in_error) = (0, 0);
+    let mut go_on = |state: &ParseState| {
+        steps += 1;
+        in_error += u32::from(state.has_error());
+        match steps > STEPS || in_error > STEPS_IN_ERROR {
+            false => ControlFlow::Continue(()),
+            true => ControlFlow::Break(()),
+        }
+    };
+    let options = ParseOptions::new().progress_callback(&mut go_on);
+    let mut read = |at: usize, _| text.get(at..).unwrap_or_default();
+    let tree = parser.parse_with_options(&mut read, None, Some(options));
+    let tree = tree.ok_or(Refused::NotC)?;
+    match depth(&tree) {
+        ..=DEEPEST => Ok(tree),
+        _ => Err(Refused::TooDeep),
+    }
 }
 
 /// Goes to the next node in the order of the text.

@@ -2,11 +2,12 @@
 //! Must not know: where the sources come from.
 
 use super::contexts;
-use super::finding::{Finding, Report, Status, Unparsed};
+use super::finding::{Finding, Problem, Report, Status, Unparsed};
 use super::fingerprint::{Fingerprints, Key};
 use super::hooks::Hooks;
 use super::ir::FileFacts;
 use super::judge::{self, Judged};
+use super::parse::Refused;
 use super::program::Program;
 use super::qapi::{self, Command};
 use super::resolve::{Primitives, Resolved, resolve};
@@ -78,15 +79,17 @@ pub struct Analysis {
     pub given_up: Vec<String>,
 }
 
-/// The facts of one C file. Nesting that is too deep to be followed is not: such
-/// a file has no facts, and `None` is given.
-pub fn facts(text: &[u8]) -> Option<FileFacts> {
+/// The facts of one C file, unless nothing can be made of it.
+pub fn facts(text: &[u8]) -> Result<FileFacts, Refused> {
+    if text.contains(&0) {
+        return Err(Refused::Binary);
+    }
     let masked = mask::mask(text);
     let tree = parse::parse(&masked)?;
     let spans = parse::functions(&tree, &masked);
     let unclean = spans.iter().filter(|span| !span.clean);
     let unparsed = unclean.map(|span| (span.name.clone(), span.line)).collect();
-    Some(lower::lower(text, &masked, tree.root_node(), unparsed))
+    Ok(lower::lower(text, &masked, tree.root_node(), unparsed))
 }
 
 /// Changes with everything that facts are made by: the code that makes them and
@@ -119,10 +122,19 @@ pub fn facts_version() -> String {
 /// Scans sources that are in memory: C files, `qapi/*.json` and `VERSION`.
 pub fn scan(sources: &Sources) -> Report {
     let mut tree = Tree::default();
+    let mut problems = Vec::new();
     for (path, text) in sources {
         if Tree::is_code(path) {
-            let facts = facts(text).unwrap_or_default();
-            tree.files.insert(Arc::from(path.as_str()), Arc::new(facts));
+            match facts(text) {
+                Ok(facts) => {
+                    tree.files.insert(Arc::from(path.as_str()), Arc::new(facts));
+                }
+                Err(refused) => problems.push(Problem {
+                    path: path.clone(),
+                    line: 0,
+                    message: refused.to_string(),
+                }),
+            }
         } else {
             tree.other(path, text);
         }
@@ -134,6 +146,7 @@ pub fn scan(sources: &Sources) -> Report {
         functions: tree.functions(),
         functions_unparsed: tree.unparsed(),
         findings: analysis.findings,
+        problems,
         ..Report::default()
     }
 }

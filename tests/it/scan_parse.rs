@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 fn functions(text: &[u8]) -> Option<Vec<FunctionSpan>> {
     let masked = mask(text);
-    parse::parse(&masked).map(|tree| parse::functions(&tree, &masked))
+    parse::parse(&masked).ok().map(|tree| parse::functions(&tree, &masked))
 }
 
 /// Name, line, whether clean.

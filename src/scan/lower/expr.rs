@@ -566,7 +566,7 @@ impl Body<'_, '_> {
             return Expr::Const(0);
         }
         let args: Vec<Expr> = arguments.iter().map(|&argument| self.value(argument)).collect();
-        if tables::locks().bql.main_thread.iter().any(|known| *known == name) && args.is_empty() {
+        if tables::locks().bql.main_thread.contains(&name) && args.is_empty() {
             let what = self.file.names.of(&name);
             let line = Self::line(node);
             self.op(Op::Require { held: true, what, line, conditional: self.conditional > 0 });
@@ -659,7 +659,7 @@ impl Body<'_, '_> {
                 let name = node.child_by_field_name("function").map(|f| self.file.str(f));
                 let name = name.unwrap_or_default();
                 let bql = &tables::locks().bql;
-                if bql.locked.iter().any(|known| *known == name) {
+                if bql.locked.contains(&name) {
                     let what = self.file.names.of(&name);
                     self.op(Op::Require { held: !negated, what, line, conditional });
                 } else if name == "qemu_in_coroutine" {
