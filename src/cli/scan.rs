@@ -12,7 +12,7 @@ use crate::parallel;
 use crate::report::scan::{Format, Options, render};
 use crate::scan::baseline::Baseline;
 use crate::scan::config::{self, Config};
-use crate::scan::patch::Patch;
+use crate::scan::patch::{self, Patch};
 use crate::scan::suppress::{File, suppress};
 use crate::scan::{
     Analysis, Finding, PatchResult, Problem, Report, Status, Suppression, analyse, compare,
@@ -41,11 +41,14 @@ fn scan(args: &Scan) -> Result<Result<Exit, Failure>, Exit> {
         Err(failure) => return Ok(Err(failure)),
     };
     let source = Source::load(&args.tree, &args.only, &cache)?;
-    let after = series::apply(&source, &patches)?;
+    let after = series::apply(&args.tree, &source, &patches)?;
     let (mut report, last) = match patches.is_empty() {
         true => (plain(source_report(args, &source), &source, &config), source),
         false => patched(args, source, &patches, &after, &config, &cache),
     };
+    for message in patch::missing(&patches) {
+        report.problems.push(Problem { path: String::new(), line: 0, message });
+    }
     let looked_at = |path: &str| last.tree.files.contains_key(path);
     if let Some(file) = &args.baseline {
         match baseline(args, file, &report, looked_at) {

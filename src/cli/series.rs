@@ -41,13 +41,16 @@ pub fn read(files: &[PathBuf]) -> Result<Vec<Patch>, Exit> {
 }
 
 /// Applies each patch on top of those before it; gives the changes after each.
-pub fn apply(source: &Source, patches: &[Patch]) -> Result<Vec<Changes>, Exit> {
+///
+/// A file that no scan reads (documents, tests) is read below `root`, so that a
+/// patch to it applies too.
+pub fn apply(root: &Path, source: &Source, patches: &[Patch]) -> Result<Vec<Changes>, Exit> {
     let mut after = Vec::new();
     let mut changes = Changes::new();
     for patch in patches {
         let read = |path: &str| match changes.get(path) {
             Some(changed) => changed.clone(),
-            None => source.texts.get(path).cloned(),
+            None => source.texts.get(path).cloned().or_else(|| elsewhere(root, path)),
         };
         let changed = patch::apply(patch, &read).map_err(|error| refuse(&error))?;
         changes.extend(changed);
@@ -60,6 +63,14 @@ pub fn apply(source: &Source, patches: &[Patch]) -> Result<Vec<Changes>, Exit> {
         return Err(Exit::Nothing);
     }
     Ok(after)
+}
+
+/// A file of the tree that was not scanned.
+fn elsewhere(root: &Path, path: &str) -> Option<Arc<[u8]>> {
+    let home = root.canonicalize().ok()?;
+    let file = home.join(path).canonicalize().ok()?;
+    let inside = file.starts_with(&home) && file.is_file();
+    inside.then(|| std::fs::read(file).ok().map(Arc::from))?
 }
 
 fn refuse(error: &PatchError) -> Exit {

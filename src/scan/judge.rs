@@ -289,8 +289,11 @@ fn tie(
         let here = fact.root.as_ref().is_none_or(|roots| {
             roots.split('|').any(|root| Some(root) == entry || root == context.thread)
         });
-        let Some(function) = fact.through.as_ref().filter(|_| here) else { continue };
-        if call_path.iter().any(|frame| frame.function == *function) {
+        let through = fact.through.as_ref().is_some_and(|functions| {
+            let mut functions = functions.split('|');
+            functions.any(|function| call_path.iter().any(|frame| frame.function == function))
+        });
+        if here && through {
             grade = grade.max(fact.grade);
             breach.notes.push(format!("{} ({})", fact.text, fact.source));
         }

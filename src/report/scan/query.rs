@@ -150,12 +150,22 @@ fn call(site: &CallSite, name: &str) -> String {
     let remarks = remarks(site.conditional, site.through.as_deref());
     let where_ = place(&site.path, site.line);
     let mut text = fold(2, &format!("{} at {where_}{remarks}", named(name)));
-    for bql in ["held", "not held", "either", "not known"] {
-        let threads = site.threads.iter().filter(|thread| thread.bql == bql);
-        let threads: Vec<_> = threads.map(|thread| clean(&thread.thread)).collect();
+    let states = ["held", "not held", "either", "not known"].into_iter();
+    let of = |bql: &str, certain: bool| {
+        let threads = site.threads.iter().filter(|one| (&*one.bql, one.certain) == (bql, certain));
+        threads.map(|one| clean(&one.thread)).collect::<Vec<_>>().join(", ")
+    };
+    for bql in states.clone() {
+        let threads = of(bql, true);
         if !threads.is_empty() {
-            text += &hang(&format!("    {bql}"), HEAD, &threads.join(", "));
+            text += &hang(&format!("    {bql}"), HEAD, &threads);
         }
+    }
+    let perhaps =
+        states.map(|bql| (bql, of(bql, false))).filter(|(_, threads)| !threads.is_empty());
+    let perhaps: Vec<_> = perhaps.map(|(bql, threads)| format!("{bql}: {threads}")).collect();
+    if !perhaps.is_empty() {
+        text += &hang("    perhaps", HEAD, &perhaps.join("; "));
     }
     if site.threads.is_empty() {
         text += &hang("    not known", HEAD, "no thread is known to come here");

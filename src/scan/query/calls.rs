@@ -11,6 +11,7 @@ use crate::scan::place::Key;
 use crate::scan::program::FnId;
 use crate::scan::resolve::{CallStep, Invoke, Step};
 use crate::scan::summary::{NodeId, Summaries};
+use crate::scan::tables;
 use crate::scan::tree::{Tree, with_summaries};
 use serde::Serialize;
 
@@ -48,6 +49,9 @@ pub struct InThread {
     pub thread: String,
     /// The BQL: `held`, `not held`, `either`.
     pub bql: String,
+    /// Whether it comes there without a call through a member that holds several
+    /// functions; those of which the contracts speak are all called.
+    pub certain: bool,
 }
 
 /// Whose body a call enters.
@@ -273,8 +277,11 @@ fn at(summaries: &Summaries<'_>, node: NodeId, site: &Site) -> Bits {
     let here = |line: u32, column: u32| (line, column) == (site.line, site.column);
     for event in outcome.events.iter().filter(|event| here(event.line, event.column)) {
         let same = match (&event.what, &site.reach) {
-            // A wait may release the BQL, and says how it is meanwhile.
-            (What::Wait { .. }, _) => false,
+            // A wait that releases the BQL says how it is meanwhile.
+            (What::Wait { wait, .. }, _) => {
+                let row = &tables::waits().waits[usize::from(*wait)];
+                !row.releases_bql && row.mutex.is_none()
+            }
             (What::Asserted(function), Reach::Functions(functions)) => functions.contains(function),
             (What::Function(_), Reach::Functions(_)) | (_, Reach::Plain) => true,
             _ => false,
@@ -286,6 +293,18 @@ fn at(summaries: &Summaries<'_>, node: NodeId, site: &Site) -> Bits {
     bits
 }
 
+/// Whether a thread surely comes to a node.
+fn is_certain(summaries: &Summaries<'_>, context: &Context, node: NodeId) -> bool {
+    let hops = context.path(summaries, node);
+    let mut edges = hops.iter().filter_map(|hop| hop.edge.as_ref());
+    edges.all(|edge| match edge.to {
+        To::Node(_) => true,
+        To::Hook(key, _) => {
+            summaries.hooks.targets(key).len() < 2 || summaries.primitives.hooks.contains_key(&key)
+        }
+    })
+}
+
 /// Who comes to the sites.
 fn answer(summaries: &Summaries<'_>, contexts: &[Context], word: &Word, sites: Vec<Site>) -> Calls {
     let program = summaries.program;
@@ -295,24 +314,38 @@ fn answer(summaries: &Summaries<'_>, contexts: &[Context], word: &Word, sites: V
     }
     let mut found: Vec<Vec<InThread>> = sites.iter().map(|_| Vec::new()).collect();
     for context in contexts {
-        let mut states: Map<usize, Bits> = Map::default();
+        // What is certain, and all.
+        let mut states: Map<usize, (Bits, Bits)> = Map::default();
         for &node in &context.order {
-            let here = by_caller.get(&summaries.function(node));
-            for &number in here.into_iter().flatten() {
-                *states.entry(number).or_default() |= at(summaries, node, &sites[number]);
+            let Some(here) = by_caller.get(&summaries.function(node)) else { continue };
+            let certain = is_certain(summaries, context, node);
+            for &number in here {
+                let bits = at(summaries, node, &sites[number]);
+                let known = states.entry(number).or_default();
+                known.0 |= if certain { bits } else { 0 };
+                known.1 |= bits;
             }
         }
         for (number, site) in sites.iter().enumerate().filter(|(_, site)| site.registers) {
             let Reach::Functions(functions) = &site.reach else { continue };
             for entry in functions.iter().filter_map(|&function| context.begins(function)) {
-                *states.entry(number).or_default() |= bit(entry.bql);
+                let known = states.entry(number).or_default();
+                known.0 |= bit(entry.bql);
+                known.1 |= bit(entry.bql);
             }
         }
-        for (number, bits) in states {
-            // A thread of which only that it comes to the function is known.
-            if bits != 0 || sites[number].reach == Reach::Plain {
+        for (number, (certain, all)) in states {
+            let mut push = |bits: Bits, certain: bool| {
                 let bql = state(bits).to_owned();
-                found[number].push(InThread { thread: context.thread.clone(), bql });
+                found[number].push(InThread { thread: context.thread.clone(), bql, certain });
+            };
+            if certain != 0 {
+                push(certain, true);
+            }
+            // The call may be one of which only that the thread comes to the
+            // function is known.
+            if all & !certain != 0 || (all == 0 && sites[number].reach == Reach::Plain) {
+                push(all & !certain, false);
             }
         }
     }
