@@ -56,19 +56,9 @@ impl Context {
         )
     }
 
-    /// Whether only the main loop runs it.
-    pub fn is_main_loop(&self) -> bool {
-        matches!(self.kind, ContextKind::Main | ContextKind::MainCoroutine | ContextKind::Coroutine)
-    }
-
     /// How it enters a function that it begins with.
     pub fn begins(&self, function: FnId) -> Option<Entry> {
         self.starts.iter().find(|(start, _)| *start == function).map(|(_, entry)| *entry)
-    }
-
-    /// Whether it comes to a node.
-    pub fn reaches(&self, node: NodeId) -> bool {
-        self.parents.contains_key(&node)
     }
 
     /// A shortest path to a node.

@@ -9,7 +9,7 @@ use super::map::Set;
 use super::place::{Key, RCU};
 use super::program::Program;
 use super::summary::{NodeId, Summaries};
-use super::tables::{self, ContextKind, Held};
+use super::tables::{self, Asked, ContextKind};
 use super::wakers::Wakers;
 use crate::lock::Rule;
 
@@ -134,7 +134,7 @@ fn breach(
         What::Function(row) => {
             let row = &summaries.contracts.functions[usize::from(*row)];
             let message = format!("{}() is called {}", row.name, state(event.bql));
-            let rule = rule_of(row.bql == Held::NotHeld);
+            let rule = rule_of(row.bql == Asked::NotHeld);
             let mut breach = Breach::new(rule, message, row.name.clone());
             breach.contract = contract(&row.text, &row.source);
             Some(breach)
@@ -143,7 +143,7 @@ fn breach(
             let row = &summaries.contracts.hooks[usize::from(*row)];
             let hook = format!("{}.{}", row.ty, row.field);
             let message = format!("a {hook} hook is called {}", state(event.bql));
-            let rule = rule_of(row.bql == Held::NotHeld);
+            let rule = rule_of(row.bql == Asked::NotHeld);
             let mut breach = Breach::new(rule, message, row.field.clone());
             breach.contract = contract(&row.text, &row.source);
             let entry = context.entry.map(|entry| program.name_of(entry));

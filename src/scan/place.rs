@@ -84,14 +84,13 @@ impl Object {
 /// Where names of a function lead.
 pub struct Scope<'p> {
     pub program: &'p Program,
-    pub id: FnId,
     pub file: u32,
     pub function: &'p Function,
 }
 
 impl<'p> Scope<'p> {
     pub fn new(program: &'p Program, id: FnId) -> Scope<'p> {
-        Scope { program, id, file: program.file_of(id), function: program.function(id) }
+        Scope { program, file: program.file_of(id), function: program.function(id) }
     }
 
     pub fn sym(&self, name: super::ir::Name) -> Sym {
@@ -129,15 +128,6 @@ impl<'p> Scope<'p> {
             Base::Typed(name) => Some(SymType { name: self.sym(name), pointers: 1 }),
             Base::Unknown => None,
         }
-    }
-
-    /// The type of what a path leads to.
-    pub fn type_of(&self, path: &Path) -> Option<SymType> {
-        let mut ty = self.base_type(path.base)?;
-        for &field in &path.fields {
-            ty = self.program.member(self.file, ty.name, self.sym(field))?;
-        }
-        Some(ty)
     }
 
     /// The class of what a path leads to.

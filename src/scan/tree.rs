@@ -97,12 +97,18 @@ pub fn facts(text: &[u8]) -> Result<FileFacts, Refused> {
 pub fn facts_version() -> String {
     let makers = concat!(
         include_str!("ir.rs"),
+        include_str!("lower/assignment.rs"),
         include_str!("lower/body.rs"),
+        include_str!("lower/call.rs"),
         include_str!("lower/comment.rs"),
+        include_str!("lower/condition.rs"),
         include_str!("lower/expr.rs"),
         include_str!("lower/initialiser.rs"),
+        include_str!("lower/loops.rs"),
         include_str!("lower/mod.rs"),
+        include_str!("lower/place.rs"),
         include_str!("lower/qom.rs"),
+        include_str!("lower/switch.rs"),
         include_str!("lower/types.rs"),
         include_str!("mask/apply.rs"),
         include_str!("mask/condition.rs"),

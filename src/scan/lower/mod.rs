@@ -2,11 +2,17 @@
 //! functions are in `body`, expressions in `expr`.
 //! Must not know: other files, what a lock is worth.
 
+mod assignment;
 mod body;
+mod call;
 mod comment;
+mod condition;
 mod expr;
 mod initialiser;
+mod loops;
+mod place;
 mod qom;
+mod switch;
 mod types;
 
 use super::ir::{FileFacts, Function, Name, StructDef, Type};

@@ -9,7 +9,7 @@ use crate::scan::place::Key;
 use crate::scan::program::{FnId, Sym};
 use crate::scan::resolve::{Invoke, Step as Op};
 use crate::scan::summary::{NodeId, Summaries};
-use crate::scan::tables::{self, Held, WaitKind};
+use crate::scan::tables::{self, Asked, WaitKind};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -299,12 +299,12 @@ fn reason(summaries: &Summaries<'_>, event: &Event) -> Option<(Need, String)> {
         What::Function(row) => {
             let row = &summaries.contracts.functions[usize::from(*row)];
             let text = format!("{} ({})", row.text, row.source);
-            (row.bql == Held::Held).then_some((Need::Needs, text))
+            (row.bql == Asked::Held).then_some((Need::Needs, text))
         }
         What::Hook(row) => {
             let row = &summaries.contracts.hooks[usize::from(*row)];
             let text = format!("{} ({})", row.text, row.source);
-            (row.bql == Held::Held).then_some((Need::Needs, text))
+            (row.bql == Asked::Held).then_some((Need::Needs, text))
         }
         What::Comment(function, row) => {
             let (file, at) = summaries.comment_rows[*row as usize];
