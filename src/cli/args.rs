@@ -37,7 +37,7 @@ pub enum Verb {
         /// BQL001 to BQL013; without it, all rules are listed
         code: Option<String>,
     },
-    /// Read the log of a real QEMU run: who held which lock, for how long
+    /// Read the log of a real QEMU run: who held which lock, how long
     Trace(Box<Trace>),
     /// Run a migration between two real QEMUs and read their logs
     Lab(Lab),
@@ -80,7 +80,7 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Write one run as the logs of two QEMUs there, for `trace --conform`
+    /// Write one run there, as the logs of two QEMUs
     #[arg(long, value_name = "DIR")]
     pub emit_log: Option<PathBuf>,
     /// Migrate this memory image, with --engine threads
