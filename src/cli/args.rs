@@ -50,7 +50,7 @@ pub enum Verb {
     /// function of a tree, who implements it, who calls it, who needs the BQL
     #[command(after_help = exit::TABLE)]
     Explain(Explain),
-    /// Read the log of a real QEMU run: who held which lock, for how long
+    /// Read the log of a real QEMU run: who held which lock, how long
     Trace(Box<Trace>),
     /// Run a migration between two real QEMUs and read their logs
     Lab(Lab),
@@ -93,7 +93,7 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Write one run as the logs of two QEMUs there, for `trace --conform`
+    /// Write one run there, as the logs of two QEMUs
     #[arg(long, value_name = "DIR")]
     pub emit_log: Option<PathBuf>,
     /// Migrate this memory image, with --engine threads

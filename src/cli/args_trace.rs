@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Args)]
 #[command(after_help = exit::TABLE)]
 pub struct Trace {
-    /// Logs, of source and destination; plain, gzip, xz or zstd; - is stdin
+    /// Of source and destination; gzip, xz, zstd or plain; - is stdin
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<PathBuf>,
     /// How to print what is found
@@ -36,7 +36,7 @@ pub struct Trace {
     /// Replay the migration's events against the simulator's states
     #[arg(long)]
     pub conform: bool,
-    /// The plan for --conform [default: qemu-7.2 or qemu-10.0, by the log]
+    /// For --conform [default: qemu-7.2 or qemu-10.0, by the log]
     #[arg(long, value_name = "NAME|FILE", requires = "conform")]
     pub plan: Option<String>,
 }
@@ -71,7 +71,7 @@ pub struct Lab {
     /// Keep the logs there [default: a folder that is removed]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The plan for the replay [default: qemu-7.2 or qemu-10.0, by the log]
+    /// For the replay [default: qemu-7.2 or qemu-10.0, by the log]
     #[arg(long, value_name = "NAME|FILE")]
     pub plan: Option<String>,
 }

@@ -313,6 +313,8 @@ fn text_fits_a_mail() {
     };
     fits(&["--help"]);
     fits(&["explore", "--help"]);
+    fits(&["trace", "--help"]);
+    fits(&["lab", "--help"]);
     fits(&["explain"]);
     for code in 1..=13 {
         fits(&["explain", &format!("BQL{code:03}")]);
