@@ -27,7 +27,7 @@ struct CommandLine {
 pub enum Verb {
     /// Explore a plan in a scenario, or the whole matrix of them
     Explore(Box<Explore>),
-    /// Check the lock discipline of a QEMU source tree, and of patches to it
+    /// Check the lock discipline of a QEMU source tree, or of patches
     #[command(after_help = exit::TABLE)]
     Scan(Box<Scan>),
     /// Run the schedule of a violation again, step by step

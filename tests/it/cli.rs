@@ -315,6 +315,9 @@ fn text_fits_a_mail() {
     fits(&["explore", "--help"]);
     fits(&["trace", "--help"]);
     fits(&["lab", "--help"]);
+    for verb in ["scan", "callers", "callees", "paths", "explain"] {
+        fits(&[verb, "--help"]);
+    }
     fits(&["explain"]);
     for code in 1..=13 {
         fits(&["explain", &format!("BQL{code:03}")]);

@@ -58,16 +58,22 @@ fn a_real_guest_is_the_same_after_postcopy_with_one_recovery() {
 
 #[test]
 fn the_recovery_deadlock_is_there_on_real_threads_too() {
-    let migrated = migrate("bql-around-loadvm-main-accept", &image(), 1, PATIENCE);
-    assert!(!migrated.completed);
-    let deadlocks: Vec<&str> = migrated
-        .violations
-        .iter()
-        .filter(|(rule, _)| *rule == Rule::WaitForever)
-        .map(|(_, message)| message.as_str())
-        .collect();
     let cycle = "main waits for bql; mig/dst/listen waits for postcopy_pause_sem_dst";
-    assert!(deadlocks.iter().any(|message| message.contains(cycle)), "{migrated:?}");
+    // The system schedules: on a busy machine the break may come after the pages.
+    let mut runs = Vec::new();
+    for seed in 1..=20 {
+        let migrated = migrate("bql-around-loadvm-main-accept", &image(), seed, PATIENCE);
+        let found = migrated
+            .violations
+            .iter()
+            .any(|(rule, message)| *rule == Rule::WaitForever && message.contains(cycle));
+        if found {
+            assert!(!migrated.completed, "{migrated:?}");
+            return;
+        }
+        runs.push(migrated);
+    }
+    panic!("none of 20 runs: {runs:?}");
 }
 
 #[test]
