@@ -60,7 +60,7 @@ fn scan(args: &Scan) -> Result<Result<Exit, Failure>, Exit> {
         && std::io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none();
     let options = Options { format: Format::from(args.format), all: args.all, colour };
-    let text = render(&report, &|path| last.texts.get(path).cloned(), options);
+    let text = render(&report, &|path| last.text(path), options);
     if let Some(file) = &args.out {
         if let Err(error) = std::fs::write(file, text) {
             let help = "--out takes a file to write to";

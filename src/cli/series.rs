@@ -50,7 +50,7 @@ pub fn apply(root: &Path, source: &Source, patches: &[Patch]) -> Result<Vec<Chan
     for patch in patches {
         let read = |path: &str| match changes.get(path) {
             Some(changed) => changed.clone(),
-            None => source.texts.get(path).cloned().or_else(|| elsewhere(root, path)),
+            None => source.text(path).or_else(|| elsewhere(root, path)),
         };
         let changed = patch::apply(patch, &read).map_err(|error| refuse(&error))?;
         changes.extend(changed);

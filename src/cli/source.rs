@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Source {
     pub tree: Tree,
     /// The bytes of every file, C or not.
-    pub texts: BTreeMap<String, Arc<[u8]>>,
+    pub texts: BTreeMap<String, Arc<Vec<u8>>>,
     /// What could not be read or followed.
     pub problems: Vec<Problem>,
 }
@@ -39,7 +39,7 @@ impl Source {
             Source { tree: Tree::default(), texts: BTreeMap::new(), problems: read.problems };
         for (path, text) in read.other {
             source.tree.other(&path, &text);
-            source.texts.insert(path, text.into());
+            source.texts.insert(path, Arc::new(text));
         }
         let done = Arc::new(AtomicUsize::new(0));
         let (counted, total) = (done.clone(), read.code.len());
@@ -60,9 +60,14 @@ impl Source {
                 }
                 Err(problem) => source.problems.push(problem),
             }
-            source.texts.insert(path, text.into());
+            source.texts.insert(path, Arc::new(text));
         }
         Ok(source)
+    }
+
+    /// A copy of a file's bytes.
+    pub fn text(&self, path: &str) -> Option<Arc<[u8]>> {
+        self.texts.get(path).map(|text| Arc::from(text.as_slice()))
     }
 
     /// The same tree with some files changed; None is a file that is gone.
@@ -79,7 +84,7 @@ impl Source {
                     source.tree.files.remove(path.as_str());
                 }
                 Some(text) => {
-                    source.texts.insert(path.clone(), text.clone());
+                    source.texts.insert(path.clone(), Arc::new(text.to_vec()));
                     source.tree.other(path, text);
                     if !tree::is_scanned(path) {
                         continue;

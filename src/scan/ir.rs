@@ -9,6 +9,33 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Name(pub u32);
 
+/// Names in one piece: there are millions in a tree.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct NameList {
+    text: String,
+    /// Where each ends.
+    ends: Vec<u32>,
+}
+
+impl NameList {
+    /// The names, by their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, &end)| &self.text[begin as usize..end as usize])
+    }
+}
+
+impl FromIterator<String> for NameList {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> NameList {
+        let mut list = NameList::default();
+        for name in names {
+            list.text.push_str(&name);
+            list.ends.push(list.text.len() as u32);
+        }
+        list
+    }
+}
+
 /// An index into `Function::blocks`.
 pub type BlockId = u32;
 
@@ -16,7 +43,7 @@ pub type BlockId = u32;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Every identifier and type that the facts mention.
-    pub names: Vec<String>,
+    pub names: NameList,
     pub functions: Vec<Function>,
     /// Functions that did not parse clean, by name and 1-based line.
     pub unparsed: Vec<(String, u32)>,

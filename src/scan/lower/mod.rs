@@ -73,7 +73,7 @@ pub fn lower<'a>(
     lower.items(root, 0);
     qom::casts(original, &mut lower.names, &mut lower.facts);
     comment::read(original, root, &mut lower.names, &mut lower.facts);
-    lower.facts.names = lower.names.list;
+    lower.facts.names = lower.names.list.into_iter().collect();
     lower.facts
 }
 
