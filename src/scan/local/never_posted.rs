@@ -6,7 +6,7 @@ use super::push;
 use crate::lock::Rule;
 use crate::scan::finding::Grade;
 use crate::scan::flow::Event;
-use crate::scan::ir::{End, Op};
+use crate::scan::ir::{Block, End, Op};
 use crate::scan::judge::{Judged, finding, plain_event};
 use crate::scan::map::{Map, Set};
 use crate::scan::place::Key;
@@ -81,35 +81,57 @@ pub(super) fn never_posted(summaries: &Summaries<'_>, found: &mut Vec<Judged>) {
     }
 }
 
-/// Where a loop that contains the line `post` is left by a jump past it: the
-/// line of the return that follows.
+/// Where a loop that contains the line `post` is left from inside by a way past
+/// it, with no further post: the line of the return that follows.
 fn early_exit(summaries: &Summaries<'_>, thread: FnId, post: u32) -> Option<u32> {
-    let function = summaries.program.function(thread);
-    // A jump out of the loop to a label behind the last post, from before it.
-    let mut jumps = false;
-    let mut end = 0;
-    for block in &function.blocks {
-        let line = block.ops.iter().filter_map(|op| match op {
-            Op::Call(call) => Some(call.line),
+    let blocks = &summaries.program.function(thread).blocks;
+    let heads: Set<usize> = (blocks.iter().enumerate())
+        .filter_map(|(from, block)| match block.end {
+            End::Goto(to) if (to as usize) < from => Some(to as usize),
             _ => None,
-        });
-        let first = line.clone().min();
-        if let End::Goto(to) = block.end {
-            let target = &function.blocks[to as usize];
-            let target_line = target.ops.iter().find_map(|op| match op {
-                Op::Call(call) => Some(call.line),
-                Op::Assign { line, .. } => Some(*line),
-                _ => None,
-            });
-            if let (Some(from), Some(to)) = (first, target_line) {
-                jumps |= from < post && to > post;
-            }
+        })
+        .collect();
+    let leaves = blocks.iter().enumerate().any(|(at, block)| {
+        let End::Branch { yes, no, .. } = block.end else { return false };
+        // The condition of the loop itself is the way on which nobody waits.
+        let inside = !heads.contains(&at) && last_line(block).is_some_and(|line| line < post);
+        let past = |to: u32| first_line(blocks, to).is_some_and(|line| line > post);
+        let before = |to: u32| first_line(blocks, to).is_some_and(|line| line <= post);
+        inside && (past(yes) && before(no) || past(no) && before(yes))
+    });
+    let returns = blocks.iter().filter_map(|block| match block.end {
+        End::Return { line, .. } if line > post => Some(line),
+        _ => None,
+    });
+    returns.max().filter(|_| leaves)
+}
+
+fn lines(block: &Block) -> impl DoubleEndedIterator<Item = u32> + '_ {
+    block.ops.iter().filter_map(|op| match op {
+        Op::Call(call) => Some(call.line),
+        Op::Assign { line, .. } => Some(*line),
+        _ => None,
+    })
+}
+
+fn last_line(block: &Block) -> Option<u32> {
+    lines(block).next_back()
+}
+
+/// The first line that something is done in, from a block on.
+fn first_line(blocks: &[Block], from: u32) -> Option<u32> {
+    let mut at = from;
+    for _ in 0..8 {
+        let block = &blocks[at as usize];
+        if let Some(line) = lines(block).next() {
+            return Some(line);
         }
-        if let End::Return { line, .. } = block.end
-            && line > post
-        {
-            end = end.max(line);
-        }
+        at = match &block.end {
+            End::Goto(to) => *to,
+            End::Branch { yes, .. } => *yes,
+            End::Return { line, .. } => return Some(*line),
+            End::Any(_) | End::Never => return None,
+        };
     }
-    (jumps && end > 0).then_some(end)
+    None
 }
