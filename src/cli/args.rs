@@ -36,18 +36,16 @@ pub enum Verb {
         /// A file that `explore --out` has written
         file: PathBuf,
     },
-    /// List who calls a function or hook, in which threads, with or without the
-    /// BQL
+    /// List who calls a function or hook, in which threads
     #[command(after_help = exit::TABLE)]
     Callers(Calls),
-    /// List what a function calls, in which threads, with or without the BQL
+    /// List what a function calls, in which threads
     #[command(after_help = exit::TABLE)]
     Callees(Calls),
     /// List the shortest call paths from one function to another
     #[command(after_help = exit::TABLE)]
     Paths(Paths),
-    /// Say why a rule is one, with a bad and a good example; or, of a hook or
-    /// function of a tree, who implements it, who calls it, who needs the BQL
+    /// Say why a rule is one; or who needs the BQL for a hook
     #[command(after_help = exit::TABLE)]
     Explain(Explain),
     /// Read the log of a real QEMU run: who held which lock, how long

@@ -12,12 +12,10 @@ use std::path::PathBuf;
 pub struct Scan {
     /// A QEMU source tree; it need not be configured or built
     pub tree: PathBuf,
-    /// Apply this first, in memory: a diff, a mail, an mbox; - is stdin. May be
-    /// given several times, in order
+    /// Apply this first: a diff, a mail, an mbox; - is stdin. Repeatable
     #[arg(long, value_name = "FILE|-")]
     pub patch: Vec<PathBuf>,
-    /// Look only at files below this directory of the tree. May be given several
-    /// times
+    /// Look only at files below this directory. Repeatable
     #[arg(long, value_name = "DIR")]
     pub only: Vec<PathBuf>,
     /// How to print the report
@@ -32,8 +30,7 @@ pub struct Scan {
     /// Let --baseline-update add what is new
     #[arg(long, requires = "baseline_update")]
     pub accept_new: bool,
-    /// Show what does not count too: notes, suppressed, known and unchanged
-    /// findings
+    /// Show notes, suppressed, known and unchanged findings too
     #[arg(long)]
     pub all: bool,
     /// Parse every file again, and keep nothing
@@ -122,11 +119,9 @@ pub struct Paths {
 /// `bqlcheck explain`: of a rule, or of a word of a tree.
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// BQL001 to BQL013, or with --tree a hook or function; without it, all
-    /// rules are listed
+    /// BQL001 to BQL013; with --tree a hook or function [default: list]
     pub word: Option<String>,
-    /// Say who implements and who calls it in this QEMU source tree, in which
-    /// threads and with which locks
+    /// Say who implements it and who calls it in this source tree
     #[arg(long, value_name = "DIR", requires = "word")]
     pub tree: Option<PathBuf>,
     /// With --tree: how to print the answer

@@ -14,9 +14,7 @@ use crate::scan::baseline::Baseline;
 use crate::scan::config::{self, Config};
 use crate::scan::patch::{self, Patch};
 use crate::scan::suppress::{File, suppress};
-use crate::scan::{
-    Analysis, Finding, PatchResult, Problem, Report, Status, Suppression, analyse, compare,
-};
+use crate::scan::{Analysis, Finding, PatchResult, Problem, Report, Suppression, analyse, compare};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -69,7 +67,10 @@ fn scan(args: &Scan) -> Result<Result<Exit, Failure>, Exit> {
     } else {
         output::print(&text);
     }
-    Ok(Ok(report.verdict().into()))
+    let exit = report.verdict().into();
+    // Millions of small pieces, which the end of the program frees at once.
+    std::mem::forget((report, last));
+    Ok(Ok(exit))
 }
 
 /// A report of a tree that has no findings yet.
@@ -124,17 +125,21 @@ fn patched(
         let [before, now] = &steps[number..number + 2] else {
             unreachable!("one more than patches")
         };
-        let findings = compare(before.0.findings.clone(), now.0.findings.clone());
-        let prints = |status: Status| -> Vec<String> {
-            let of = |finding: &&Finding| finding.status == status;
-            findings.iter().filter(of).map(|finding| finding.fingerprint.clone()).collect()
+        let prints = |findings: &[Finding]| -> Vec<String> {
+            findings.iter().map(|finding| finding.fingerprint.clone()).collect()
         };
+        let (had, has) = (prints(&before.0.findings), prints(&now.0.findings));
+        let without = |these: &[String], those: &[String]| -> Vec<String> {
+            let those: BTreeSet<&String> = those.iter().collect();
+            these.iter().filter(|print| !those.contains(print)).cloned().collect()
+        };
+        let new = without(&has, &had);
         report.patches.push(PatchResult {
             subject: patch.subject.clone(),
             message_id: patch.message_id.clone(),
-            new: prints(Status::New),
-            fixed: prints(Status::Fixed),
-            unchanged: prints(Status::Unchanged).len(),
+            fixed: without(&had, &has),
+            unchanged: has.len() - new.len(),
+            new,
         });
     }
     let (end, suppressions) = steps.pop().expect("there is one more than there are patches");
@@ -143,6 +148,8 @@ fn patched(
     report.suppressions = suppressions;
     given_up(&end, &mut report);
     report.findings = compare(begin.findings, end.findings);
+    // The end of the program frees them at once.
+    std::mem::forget((sources, steps));
     (report, last)
 }
 
