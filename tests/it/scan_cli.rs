@@ -92,9 +92,13 @@ impl Place {
         path.display().to_string()
     }
 
+    /// The scan of the tree by its name alone: rows are folded to fit a mail, and
+    /// must not depend on where this project lies.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let (home, name) = (self.root.parent(), self.root.file_name());
         let mut command = Command::new(env!("CARGO_BIN_EXE_bqlcheck"));
-        command.arg("scan").arg(&self.root).args(arguments);
+        command.current_dir(home.expect("a folder")).arg("scan");
+        command.arg(name.expect("a name")).args(arguments);
         command.env("XDG_CACHE_HOME", &self.cache).stdin(Stdio::null());
         command
     }
@@ -264,7 +268,8 @@ fn a_baseline_grows_only_when_asked_and_shrinks_by_itself() {
     let accept = ["--baseline", &file, "--baseline-update", "--accept-new"];
     assert_eq!(place.scan(&accept).0, 0);
     let (code, text, _) = place.scan(&["--baseline", &file]);
-    assert!(code == 0 && text.contains("1 in the baseline"), "{code} {text}");
+    let unfolded = text.replace("\n  ", " ");
+    assert!(code == 0 && unfolded.contains("1 in the baseline"), "{code} {text}");
     // It moves: it is known all the same.
     place.write("migration/box.c", format!("\n\n{BAD}").as_bytes());
     assert_eq!(place.scan(&["--baseline", &file]).0, 0);
