@@ -1,0 +1,238 @@
+//! QEMU's memory: one range at a fixed address, in which `malloc` and `mmap` of
+//! the image live. The allocator's own state lies at its start, so that putting
+//! the range back puts the allocator back.
+//! Must not know: who allocates.
+
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where it is: an address that nothing else takes, so that runs are alike.
+pub const BASE: usize = 0x2000_0000_0000;
+/// Bytes for blocks.
+const HEAP: usize = 256 << 20;
+/// Bytes for pages.
+const MAPS: usize = 768 << 20;
+/// A page.
+pub const PAGE: usize = 4096;
+/// Classes of block sizes: 16, 32 … 512, then powers of two.
+const CLASSES: usize = 64;
+/// Bytes that freed blocks are filled with.
+const POISON: u8 = 0xdd;
+const LIVE: u32 = 0x6c69_7665;
+const FREED: u32 = 0x6672_6565;
+
+/// Bytes before each block.
+#[repr(C)]
+struct Header {
+    /// Bytes from the header's end to the block (alignment).
+    shift: u32,
+    class: u32,
+    requested: u64,
+    state: u32,
+    _pad: [u32; 3],
+}
+const HEADER: usize = size_of::<Header>();
+
+/// At the arena's start.
+#[repr(C)]
+struct State {
+    heap: usize,
+    maps: usize,
+    /// Freed blocks by class, linked through their first word.
+    free: [usize; CLASSES],
+    /// Freed ranges of pages, newest first: (start, bytes).
+    ranges: [(usize, usize); 64],
+}
+
+static READY: AtomicBool = AtomicBool::new(false);
+
+fn state() -> &'static mut State {
+    if !READY.load(Ordering::Relaxed) {
+        reserve();
+    }
+    // SAFETY: the range is mapped and zero is a valid state; one OS thread.
+    unsafe { &mut *(BASE as *mut State) }
+}
+
+/// Maps the range; done on the first use, which is in a constructor.
+fn reserve() {
+    // SAFETY: a fresh anonymous mapping that replaces nothing.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let got = libc::mmap(
+            BASE as *mut _,
+            HEAP + MAPS,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags | libc::MAP_FIXED_NOREPLACE,
+            -1,
+            0,
+        );
+        assert!(got as usize == BASE, "the address range of the arena is taken");
+        let state = &mut *(BASE as *mut State);
+        state.heap = BASE + size_of::<State>().next_multiple_of(PAGE);
+        state.maps = BASE + HEAP;
+    }
+    READY.store(true, Ordering::Relaxed);
+}
+
+/// The parts in use: (start, bytes).
+pub fn used() -> [(usize, usize); 2] {
+    let state = state();
+    let page = |end: usize| end.next_multiple_of(PAGE);
+    [(BASE, page(state.heap) - BASE), (BASE + HEAP, page(state.maps) - (BASE + HEAP))]
+}
+
+/// Whether `address` lies in the arena.
+pub fn contains(address: usize) -> bool {
+    (BASE..BASE + HEAP + MAPS).contains(&address)
+}
+
+/// The class of a block of `bytes`, and the class's bytes.
+fn class(bytes: usize) -> (usize, usize) {
+    if bytes <= 512 {
+        let class = bytes.max(1).div_ceil(16) - 1;
+        return (class, (class + 1) * 16);
+    }
+    let bits = (bytes - 1).ilog2() as usize + 1;
+    (32 + bits - 10, 1 << bits)
+}
+
+/// A block of `bytes`, aligned; null if the arena is full. Not zeroed.
+pub unsafe fn allocate(bytes: usize, align: usize) -> *mut u8 {
+    let align = align.max(16);
+    let slack = if align > 16 { align } else { 0 };
+    let Some(total) = bytes.checked_add(slack).filter(|total| *total < HEAP) else {
+        return null_mut();
+    };
+    let (class, room) = class(total);
+    let state = state();
+    // SAFETY: free blocks were laid out here; fresh ones lie in the range.
+    unsafe {
+        let start = match state.free[class] {
+            0 => {
+                let start = state.heap;
+                if start + HEADER + room > BASE + HEAP {
+                    return null_mut();
+                }
+                state.heap += HEADER + room;
+                start
+            }
+            start => {
+                state.free[class] = ((start + HEADER) as *const usize).read();
+                start
+            }
+        };
+        let block = (start + HEADER).next_multiple_of(align);
+        let shift = block - start - HEADER;
+        let header = Header {
+            shift: shift as u32,
+            class: class as u32,
+            requested: bytes as u64,
+            state: LIVE,
+            _pad: [0; 3],
+        };
+        // The header lies right before the block, wherever that is.
+        ((block - HEADER) as *mut Header).write(header);
+        block as *mut u8
+    }
+}
+
+/// What is wrong with a block that is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadFree {
+    /// It is free already.
+    Twice,
+    /// It is no block.
+    Unknown,
+}
+
+unsafe fn header(block: *mut u8) -> Result<*mut Header, BadFree> {
+    let address = block as usize;
+    if !(BASE..BASE + HEAP).contains(&address) || address % 16 != 0 {
+        return Err(BadFree::Unknown);
+    }
+    // SAFETY: within the arena.
+    let header = (address - HEADER) as *mut Header;
+    match unsafe { (*header).state } {
+        LIVE => Ok(header),
+        FREED => Err(BadFree::Twice),
+        _ => Err(BadFree::Unknown),
+    }
+}
+
+/// Frees a block, and fills it so that whoever uses it still is seen.
+pub unsafe fn release(block: *mut u8) -> Option<BadFree> {
+    if block.is_null() {
+        return None;
+    }
+    // SAFETY: the header was found good.
+    unsafe {
+        let header = match header(block) {
+            Ok(header) => header,
+            Err(bad) => return Some(bad),
+        };
+        let (class, shift) = ((*header).class as usize, (*header).shift as usize);
+        // Large blocks are stacks and buffers: filling them would cost more than
+        // what it finds.
+        let fill = ((*header).requested as usize).min(2048);
+        std::ptr::write_bytes(block, POISON, fill);
+        (*header).state = FREED;
+        let start = block as usize - shift - HEADER;
+        let state = state();
+        ((start + HEADER) as *mut usize).write(state.free[class]);
+        state.free[class] = start;
+    }
+    None
+}
+
+/// The bytes that were asked for.
+pub unsafe fn requested(block: *mut u8) -> Option<usize> {
+    // SAFETY: the header was found good.
+    unsafe { header(block).ok().map(|header| (*header).requested as usize) }
+}
+
+/// Pages, `bytes` of them, zeroed if that matters; `None` if the arena is full.
+pub fn map(bytes: usize, zeroed: bool) -> Option<usize> {
+    let bytes = bytes.next_multiple_of(PAGE);
+    let state = state();
+    let start = match state.ranges.iter().position(|(_, size)| *size == bytes) {
+        Some(nth) => {
+            let start = state.ranges[nth].0;
+            state.ranges.copy_within(nth + 1.., nth);
+            state.ranges[63] = (0, 0);
+            start
+        }
+        None => {
+            let start = state.maps;
+            if bytes > BASE + HEAP + MAPS - start {
+                return None;
+            }
+            state.maps += bytes;
+            start
+        }
+    };
+    if zeroed {
+        zero(start, bytes);
+    }
+    Some(start)
+}
+
+/// Gives pages back.
+pub fn unmap(start: usize, bytes: usize) {
+    let state = state();
+    state.ranges.copy_within(..63, 1);
+    state.ranges[0] = (start, bytes.next_multiple_of(PAGE));
+}
+
+/// Makes pages zero; large ranges by giving them back to the system, as long as no
+/// snapshot watches who writes.
+pub fn zero(start: usize, bytes: usize) {
+    // SAFETY: whole pages of the arena.
+    unsafe {
+        if bytes > 64 * PAGE && !super::snapshot::taken() {
+            libc::madvise(start as *mut _, bytes, libc::MADV_DONTNEED);
+        } else {
+            std::ptr::write_bytes(start as *mut u8, 0, bytes);
+        }
+    }
+}

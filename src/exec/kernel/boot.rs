@@ -1,0 +1,146 @@
+//! Boot: from the image's `main()` to a QEMU that waits for what will come, of
+//! which a snapshot is taken; then executions from there. Tasks of a scenario are
+//! threads without a C side.
+//! Must not know: what the tasks do.
+
+use super::context::Context;
+use super::state::{Ending, Thread, Tid, kernel};
+use super::tasks::{self, Strategy};
+use super::{fault, process, snapshot};
+use std::cell::UnsafeCell;
+use std::ffi::CString;
+use std::os::raw::{c_char, c_int};
+use std::sync::Arc;
+
+/// What the image says of itself (`glue/main.c`).
+#[repr(C)]
+pub struct Image {
+    size: usize,
+    main: extern "C" fn(c_int, *const *const c_char, *const *const c_char) -> c_int,
+    data_start: usize,
+    data_end: usize,
+    bss_start: usize,
+    bss_end: usize,
+}
+
+/// A task of a scenario; it gives none when the execution ended under it.
+pub type Body = Arc<dyn Fn(Tid) -> Option<()> + Send + Sync>;
+
+struct Boot {
+    image: Option<&'static Image>,
+    arguments: Vec<*const c_char>,
+    tasks: Vec<(Tid, Body)>,
+}
+
+struct Global(UnsafeCell<Boot>);
+// SAFETY: one OS thread.
+unsafe impl Sync for Global {}
+static BOOT: Global =
+    Global(UnsafeCell::new(Boot { image: None, arguments: Vec::new(), tasks: Vec::new() }));
+
+fn boot() -> &'static mut Boot {
+    // SAFETY: one OS thread, and no reference is kept over a switch.
+    unsafe { &mut *BOOT.0.get() }
+}
+
+/// What a scenario's task does; none for a thread of QEMU.
+pub fn scenario_task(tid: Tid) -> Option<Body> {
+    boot().tasks.iter().find(|(task, _)| *task == tid).map(|(_, body)| body.clone())
+}
+
+/// Adds a task to the execution that is about to begin.
+pub fn add_task(name: &str, body: Body) -> Tid {
+    let threads = &mut kernel().threads;
+    threads.push(Thread { name: name.into(), ..Thread::default() });
+    boot().tasks.push((threads.len() - 1, body));
+    threads.len() - 1
+}
+
+/// QEMU's `main()` on the main thread's stack.
+extern "C" fn main_thread(_: usize) -> usize {
+    let boot = boot();
+    let image = boot.image.expect("booted from an image");
+    let nothing: [*const c_char; 1] = [std::ptr::null()];
+    let many = boot.arguments.len() as c_int - 1;
+    let code = (image.main)(many, boot.arguments.as_ptr(), nothing.as_ptr());
+    process::exit(code)
+}
+
+/// Starts QEMU with `arguments` and runs it, with a task that sees it through,
+/// until that task has ended and nothing can run; then takes the snapshot. An
+/// error is how it ended instead, and what it said.
+pub fn start(
+    image: &'static Image,
+    arguments: &[String],
+    task: Body,
+) -> Result<(), (Ending, String)> {
+    assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
+    fault::install();
+    let boot = boot();
+    boot.image = Some(image);
+    for argument in arguments {
+        let text = CString::new(argument.as_str()).expect("no zero in an argument");
+        boot.arguments.push(text.into_raw());
+    }
+    boot.arguments.push(std::ptr::null());
+    let state = kernel();
+    let body = main_thread as *const () as usize;
+    state.threads[0].context = Some(Context::new(true, body, 0, process::returned));
+    let seer = add_task("boot", task);
+    kernel().ends_idle_after = Some(seer);
+    tasks::run(Strategy::Steady, || {}, || false);
+    let state = kernel();
+    state.ends_idle_after = None;
+    match state.over.take() {
+        Some(Ending::Quiet) if state.threads[seer].returned.is_some() => {}
+        ending => {
+            let ending = ending.unwrap_or(Ending::Quiet);
+            return Err((ending, state.said.clone()));
+        }
+    }
+    state.steps = 0;
+    state.said.clear();
+    self::boot().tasks.clear();
+    let variables = [(image.data_start, image.data_end), (image.bss_start, image.bss_end)];
+    snapshot::take(&variables, storage());
+    Ok(())
+}
+
+/// Runs executions from the snapshot: `prepare` adds the tasks, `end` sees what
+/// became of it and says whether to go on.
+pub fn explore(
+    strategy: Strategy,
+    prepare: impl Fn() + Send + Sync + 'static,
+    end: impl Fn() -> bool + Send + Sync + 'static,
+) {
+    let begin = move || {
+        boot().tasks.clear();
+        snapshot::restore();
+        prepare();
+    };
+    tasks::run(strategy, begin, end);
+}
+
+/// The main thread's storage that is the image's own, from and to.
+fn storage() -> (usize, usize) {
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        found: *mut libc::c_void,
+    ) -> i32 {
+        // SAFETY: the dynamic linker's own data; the first object is the image.
+        unsafe {
+            let info = &*info;
+            let segments = std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
+            if let Some(tls) = segments.iter().find(|segment| segment.p_type == libc::PT_TLS) {
+                let start = info.dlpi_tls_data as usize;
+                *found.cast::<(usize, usize)>() = (start, start + tls.p_memsz as usize);
+            }
+        }
+        1
+    }
+    let mut found = (0, 0);
+    // SAFETY: `first` keeps to the protocol.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
+    found
+}

@@ -1,0 +1,168 @@
+//! Two stacks for a thread: QEMU's C code runs on one in the arena, with a block
+//! of thread-local storage of its own; the operations that it asks for run on the
+//! stack of its task. A switch between the two is a handful of instructions.
+//! Must not know: operations.
+
+use super::arena;
+use std::arch::{asm, naked_asm};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of a C stack. Pages that are not touched cost nothing.
+const STACK: usize = 512 << 10;
+/// glibc's `struct pthread`, which lies above the thread pointer; more than any
+/// version has.
+const CONTROL: usize = 2304;
+
+/// Where a C thread is while it does not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Its stack pointer.
+    sp: usize,
+    /// Its thread pointer (%fs).
+    fs: usize,
+}
+
+/// The thread pointer that this process began with; the main thread keeps it.
+static HOME: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of thread-local storage below the thread pointer.
+static BELOW: AtomicUsize = AtomicUsize::new(0);
+/// A copy of the storage as it was before the first thread, in the arena.
+static IMAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// Saves the callee's registers and the stack pointer to `save`, goes on at `to`.
+#[unsafe(naked)]
+unsafe extern "C" fn switch(save: *mut usize, to: usize) {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rdi], rsp",
+        "mov rsp, rsi",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// The first frame of a thread: calls r12 with r13 and gives what it returns to
+/// r14, which does not come back. The zero below it ends a backtrace.
+#[unsafe(naked)]
+unsafe extern "C" fn first_frame() {
+    naked_asm!("mov rdi, r13", "call r12", "mov rdi, rax", "call r14", "ud2")
+}
+
+/// Reads the thread pointer.
+fn thread_pointer() -> usize {
+    let fs: usize;
+    // SAFETY: on x86-64 the word at %fs:0 is the thread pointer itself.
+    unsafe { asm!("mov {}, fs:0", out(reg) fs, options(nostack, readonly)) };
+    fs
+}
+
+fn set_thread_pointer(fs: usize) {
+    // SAFETY: `fs` is a block that `Context::new` laid out, or the process's own.
+    // Linux lets user space write it since 5.9 (AT_HWCAP2); `prepare` has checked.
+    unsafe { asm!("wrfsbase {}", in(reg) fs, options(nostack)) };
+}
+
+/// Takes the storage of the calling thread as the image of all others; done when
+/// the first thread is made, which is in a constructor.
+fn prepare() {
+    if HOME.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    // SAFETY: getauxval reads a constant; the range copied is the static storage
+    // of this thread, as the dynamic linker laid it out.
+    unsafe {
+        const HWCAP2_FSGSBASE: u64 = 1 << 1;
+        assert!(
+            libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0,
+            "this machine does not let a program set its thread pointer (FSGSBASE)"
+        );
+        let fs = thread_pointer();
+        let mut lowest = fs;
+        libc::dl_iterate_phdr(Some(lowest_block), (&raw mut lowest).cast());
+        let below = (fs - lowest).next_multiple_of(64);
+        let image = arena::allocate(below + CONTROL, 64);
+        std::ptr::copy_nonoverlapping((fs - below) as *const u8, image, below + CONTROL);
+        HOME.store(fs, Ordering::Relaxed);
+        BELOW.store(below, Ordering::Relaxed);
+        IMAGE.store(image as usize, Ordering::Relaxed);
+    }
+}
+
+/// Finds the lowest of the blocks of static storage near the thread pointer.
+unsafe extern "C" fn lowest_block(
+    info: *mut libc::dl_phdr_info,
+    _: usize,
+    lowest: *mut libc::c_void,
+) -> i32 {
+    // SAFETY: the dynamic linker gives a valid `info`, `prepare` the pointer.
+    unsafe {
+        let (block, lowest) = ((*info).dlpi_tls_data as usize, lowest.cast::<usize>());
+        // Blocks that were made later lie elsewhere.
+        let near = thread_pointer().saturating_sub(1 << 20);
+        if block > near && block < *lowest {
+            *lowest = block;
+        }
+    }
+    0
+}
+
+impl Context {
+    /// A thread that will call `body` with `argument` and hand what that returns
+    /// to `end`. The main thread keeps the thread pointer of the process, since
+    /// constructors have left addresses of its storage in QEMU's lists.
+    pub fn new(main: bool, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
+        prepare();
+        // SAFETY: both blocks are fresh and large enough for what is written.
+        unsafe {
+            let stack = arena::allocate(if main { 4 * STACK } else { STACK }, 4096);
+            let top = stack as usize + if main { 4 * STACK } else { STACK };
+            let frame = (top - 128 - 8) as *mut usize;
+            // r15, r14, r13, r12, rbx, rbp, then where to go on.
+            for (nth, word) in
+                [0, end as usize, argument, body, 0, 0, first_frame as *const () as usize, 0]
+                    .into_iter()
+                    .enumerate()
+            {
+                frame.add(nth).write(word);
+            }
+            // After six pops and the return the stack is aligned for a call.
+            assert_eq!((frame as usize + 7 * 8) % 16, 0);
+            let sp = frame as usize;
+            if main {
+                return Context { sp, fs: HOME.load(Ordering::Relaxed) };
+            }
+            let (below, image) = (BELOW.load(Ordering::Relaxed), IMAGE.load(Ordering::Relaxed));
+            let block = arena::allocate(below + CONTROL, 64);
+            std::ptr::copy_nonoverlapping(image as *const u8, block, below + CONTROL);
+            let fs = block as usize + below;
+            // The thread pointer points at itself; the words beside it (the vector
+            // of dynamic blocks, the descriptor) stay those of the OS thread.
+            (fs as *mut usize).write(fs);
+            Context { sp, fs }
+        }
+    }
+
+    /// Runs the thread until it calls `leave`.
+    pub fn enter(&mut self, host: &mut usize) {
+        set_thread_pointer(self.fs);
+        // SAFETY: `sp` was left by `switch` or laid out by `new`.
+        unsafe { switch(host, self.sp) };
+        set_thread_pointer(HOME.load(Ordering::Relaxed));
+    }
+
+    /// From the C stack: back to where `enter` was called, until it is again.
+    pub fn leave(&mut self, host: usize) {
+        // SAFETY: `host` was saved by the `enter` that runs this thread.
+        unsafe { switch(&raw mut self.sp, host) };
+    }
+}

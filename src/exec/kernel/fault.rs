@@ -1,0 +1,150 @@
+//! What the machine says when memory is touched that must not be: a page that a
+//! snapshot watches, a page that userfaultfd has to bring, or a crash.
+//! Must not know: who touched it.
+
+use super::state::{Ending, kernel};
+use super::sync::Op;
+use super::{process, snapshot, uffd};
+use std::arch::naked_asm;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The address that the thread in `entry` faulted at.
+static ADDRESS: AtomicUsize = AtomicUsize::new(0);
+
+/// Lets this process handle its faults.
+pub fn install() {
+    // SAFETY: handlers are set as sigaction(2) says; the stack is never freed.
+    unsafe {
+        let stack = Box::leak(vec![0u8; 256 << 10].into_boxed_slice());
+        let stack = libc::stack_t {
+            ss_sp: stack.as_mut_ptr().cast(),
+            ss_flags: 0,
+            ss_size: stack.len(),
+        };
+        libc::sigaltstack(&stack, std::ptr::null_mut());
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP] {
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+}
+
+unsafe extern "C" fn handler(
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the system gives both; `gregs` are the registers to go on with.
+    let (address, registers) = unsafe {
+        let context = &mut *context.cast::<libc::ucontext_t>();
+        ((*info).si_addr() as usize, &mut context.uc_mcontext.gregs)
+    };
+    if signal == libc::SIGSEGV {
+        let state = kernel();
+        if uffd::missing(state, address) {
+            if uffd::served(state, address) && process::running() {
+                ADDRESS.store(address, Ordering::Relaxed);
+                // As if the instruction had called `entry`, below the red zone.
+                let rsp = registers[libc::REG_RSP as usize] as usize - 128 - 8;
+                // SAFETY: the thread's C stack has room.
+                unsafe { (rsp as *mut i64).write(registers[libc::REG_RIP as usize]) };
+                registers[libc::REG_RSP as usize] = rsp as i64;
+                registers[libc::REG_RIP as usize] = entry as *const () as i64;
+            } else {
+                uffd::bring(state, address & !4095, None);
+            }
+            return;
+        }
+        if snapshot::touch(address) {
+            return;
+        }
+    }
+    if !process::running() {
+        // Our own: let it crash as it would.
+        // SAFETY: the default action.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        return;
+    }
+    let name = match signal {
+        libc::SIGSEGV => format!("SIGSEGV at {address:#x}"),
+        libc::SIGBUS => "SIGBUS".into(),
+        libc::SIGFPE => "SIGFPE".into(),
+        libc::SIGILL => "SIGILL".into(),
+        _ => "SIGTRAP".into(),
+    };
+    let mut trace = process::backtrace();
+    // What is above the handler's own frames begins at the instruction.
+    let at = registers[libc::REG_RIP as usize] as usize;
+    let begin = trace.iter().position(|frame| *frame == at || *frame == at + 1).unwrap_or(0);
+    trace.drain(..begin);
+    kernel().end(Ending::Crash(name, trace));
+    registers[libc::REG_RIP as usize] = process::never as *const () as i64;
+    // As at a function's entry.
+    let rsp = (registers[libc::REG_RSP as usize] as usize - 256) & !15;
+    registers[libc::REG_RSP as usize] = rsp as i64 - 8;
+}
+
+extern "C" fn wait_for_page() {
+    process::call(Op::Fault { address: ADDRESS.load(Ordering::Relaxed) });
+}
+
+/// Keeps every register, waits for the page, and lets the instruction try again.
+#[unsafe(naked)]
+unsafe extern "C" fn entry() {
+    naked_asm!(
+        "pushfq",
+        "push rax",
+        "push rcx",
+        "push rdx",
+        "push rbx",
+        "push rbp",
+        "push rsi",
+        "push rdi",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rbp, rsp",
+        // x87, SSE, AVX and AVX-512: 2,696 bytes at most.
+        "sub rsp, 2816",
+        "and rsp, -64",
+        // The header's first words must be zero.
+        "xor eax, eax",
+        "lea rdi, [rsp + 512]",
+        "mov ecx, 8",
+        "cld",
+        "rep stosq",
+        "mov eax, 0xe7",
+        "xor edx, edx",
+        "xsave64 [rsp]",
+        "call {wait}",
+        "mov eax, 0xe7",
+        "xor edx, edx",
+        "xrstor64 [rsp]",
+        "mov rsp, rbp",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rdi",
+        "pop rsi",
+        "pop rbp",
+        "pop rbx",
+        "pop rdx",
+        "pop rcx",
+        "pop rax",
+        "popfq",
+        "ret 128",
+        wait = sym wait_for_page,
+    )
+}

@@ -1,0 +1,28 @@
+//! A small kernel in user space: the threads, locks, files, memory and clock of
+//! one process, which is a whole QEMU. Each of its threads is a task of shuttle's
+//! with a C stack in an arena; all that it does through libc comes here as an
+//! operation (`--wrap` in the link). Between two executions the memory is put
+//! back as it was after boot.
+//!
+//! One OS thread runs all of it, therefore the state can be global.
+//! Must not know: migration, and what a scenario wants.
+
+// The kernel owns memory, stacks and the names that a linker sees: it cannot be
+// written without. Nothing else of the package has unsafe code.
+#![allow(unsafe_code, clippy::missing_safety_doc)]
+
+pub mod arena;
+pub mod boot;
+pub mod clock;
+pub mod context;
+pub mod fault;
+pub mod file;
+pub mod process;
+pub mod snapshot;
+pub mod socket;
+pub mod state;
+pub mod sync;
+pub mod tasks;
+pub mod thread;
+pub mod uffd;
+mod wrap;

@@ -1,0 +1,132 @@
+//! The way from QEMU's C code into the kernel and back, and the ends of a
+//! process: exit, abort, a failed assertion.
+//! Must not know: what is asked for.
+
+use super::context::Context;
+use super::state::{Ending, Tid, kernel};
+use super::sync::Op;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
+
+static CONTEXT: AtomicPtr<Context> = AtomicPtr::new(null_mut());
+static HOST: AtomicPtr<usize> = AtomicPtr::new(null_mut());
+static ANSWER: AtomicIsize = AtomicIsize::new(0);
+
+/// Whose C code runs now, and where its host left off; null: nobody's.
+pub fn set_running(context: *mut Context, host: *mut usize) {
+    CONTEXT.store(context, Ordering::Relaxed);
+    HOST.store(host, Ordering::Relaxed);
+}
+
+/// Whether C code of QEMU runs.
+pub fn running() -> bool {
+    !CONTEXT.load(Ordering::Relaxed).is_null()
+}
+
+/// What an operation gave, for the thread that goes on next.
+pub fn answer(tid: Tid, result: isize) {
+    kernel().threads[tid].pending = 0;
+    ANSWER.store(result, Ordering::Relaxed);
+}
+
+/// Asks the kernel for an operation, from the C stack.
+pub fn call(mut op: Op) -> isize {
+    let context = CONTEXT.load(Ordering::Relaxed);
+    if context.is_null() {
+        // Constructors of the image: one thread, and nothing to wait for.
+        let state = kernel();
+        let tid = state.current;
+        return op.attempt(state, tid).expect("a constructor does not wait");
+    }
+    let state = kernel();
+    let tid = state.current;
+    state.threads[tid].pending = &raw mut op as usize;
+    // SAFETY: both belong to the `enter` that runs this thread.
+    unsafe { (*context).leave(*HOST.load(Ordering::Relaxed)) };
+    ANSWER.load(Ordering::Relaxed)
+}
+
+/// The execution ended: this thread does not go on.
+pub extern "C" fn never() -> ! {
+    loop {
+        call(Op::Never);
+    }
+}
+
+/// A thread's function has returned.
+pub extern "C" fn returned(value: usize) -> ! {
+    call(Op::End(value));
+    never()
+}
+
+/// QEMU ends with a status.
+pub fn exit(code: i32) -> ! {
+    if !running() {
+        eprintln!("QEMU called exit({code}) before main()");
+        // SAFETY: the process ends.
+        unsafe { libc::_exit(101) };
+    }
+    kernel().end(Ending::Exit(code));
+    never()
+}
+
+/// QEMU gives up: `abort` or a failed assertion.
+pub fn crash(what: String) -> ! {
+    let trace = backtrace();
+    if !running() {
+        eprintln!("{what} before main()");
+        // SAFETY: the process ends.
+        unsafe { libc::_exit(101) };
+    }
+    kernel().end(Ending::Crash(what, trace));
+    never()
+}
+
+/// What `gettid` says of a thread.
+pub fn task_id(tid: Tid) -> i32 {
+    1000 + tid as i32
+}
+
+#[repr(C)]
+struct Unwind {
+    _opaque: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn _Unwind_Backtrace(
+        each: extern "C" fn(*mut Unwind, *mut libc::c_void) -> i32,
+        argument: *mut libc::c_void,
+    ) -> i32;
+    fn _Unwind_GetIP(context: *mut Unwind) -> usize;
+}
+
+/// The return addresses of the calling thread, innermost first.
+pub fn backtrace() -> Vec<usize> {
+    extern "C" fn each(context: *mut Unwind, frames: *mut libc::c_void) -> i32 {
+        // SAFETY: the pointer is the vector below.
+        let frames = unsafe { &mut *frames.cast::<Vec<usize>>() };
+        // SAFETY: the unwinder's own context.
+        frames.push(unsafe { _Unwind_GetIP(context) });
+        // _URC_END_OF_STACK: enough.
+        if frames.len() < 128 { 0 } else { 5 }
+    }
+    let mut frames: Vec<usize> = Vec::with_capacity(128);
+    // SAFETY: `each` keeps to the protocol.
+    unsafe { _Unwind_Backtrace(each, (&raw mut frames).cast()) };
+    frames
+}
+
+/// Begins again without address space randomisation, so that runs are alike.
+pub fn same_addresses() {
+    // SAFETY: the flags of this process, and its own executable.
+    unsafe {
+        let now = libc::personality(0xffff_ffff);
+        if now & libc::ADDR_NO_RANDOMIZE == 0
+            && libc::personality((now | libc::ADDR_NO_RANDOMIZE) as u64) >= 0
+        {
+            let _ = std::os::unix::process::CommandExt::exec(
+                std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)),
+            );
+        }
+    }
+}

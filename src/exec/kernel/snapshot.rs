@@ -1,0 +1,153 @@
+//! Memory as it was after boot, and the way back to it. Pages are read-only until
+//! they are first written to; those that ever were are copied back before each
+//! execution, which is a few hundred after the first executions.
+//! Must not know: what lies in the memory.
+
+use super::arena::{self, PAGE};
+use super::state::{Kernel, kernel};
+use super::uffd;
+use std::cell::UnsafeCell;
+
+/// A range of memory with its copy.
+struct Range {
+    start: usize,
+    copy: Vec<u8>,
+    /// By page: whether it was ever written to.
+    hot: Vec<bool>,
+    /// Whether the pages are protected until then.
+    tracked: bool,
+}
+
+struct Snapshot {
+    ranges: Vec<Range>,
+    /// (range, first page, pages) of neighbours that are hot.
+    runs: Vec<(usize, usize, usize)>,
+    stale: bool,
+    kernel: Kernel,
+}
+
+struct Global(UnsafeCell<Option<Snapshot>>);
+// SAFETY: one OS thread.
+unsafe impl Sync for Global {}
+static SNAPSHOT: Global = Global(UnsafeCell::new(None));
+
+fn snapshot() -> Option<&'static mut Snapshot> {
+    // SAFETY: one OS thread; a fault handler only marks pages.
+    unsafe { (*SNAPSHOT.0.get()).as_mut() }
+}
+
+fn protect(start: usize, bytes: usize, writable: bool) {
+    let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+    // SAFETY: pages of a range.
+    let failed = unsafe { libc::mprotect(start as *mut _, bytes, protection) };
+    assert_eq!(failed, 0, "the system does not let memory be protected");
+}
+
+/// Takes the snapshot: of the arena, of `variables` (the image's own, from and
+/// to), and of the main thread's thread-local storage `storage`.
+pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
+    let state = kernel();
+    let missing = state.clone();
+    uffd::present_all(state);
+    let mut ranges = Vec::new();
+    for (start, bytes) in arena::used() {
+        ranges.push(range(start, start + bytes, true));
+    }
+    for (start, end) in variables {
+        // Whole pages are tracked, the rest is always copied.
+        let (first, last) = (start.next_multiple_of(PAGE), end & !(PAGE - 1));
+        if first < last {
+            ranges.push(range(first, last, true));
+            ranges.push(range(*start, first, false));
+            ranges.push(range(last, *end, false));
+        } else {
+            ranges.push(range(*start, *end, false));
+        }
+    }
+    ranges.push(range(storage.0, storage.1, false));
+    for range in &ranges {
+        if range.tracked {
+            protect(range.start, range.copy.len(), false);
+        }
+    }
+    let snapshot = Snapshot { ranges, runs: Vec::new(), stale: true, kernel: missing };
+    // SAFETY: one OS thread.
+    unsafe { *SNAPSHOT.0.get() = Some(snapshot) };
+    *state = self::snapshot().expect("just taken").kernel.clone();
+    for page in uffd::missing_pages(state) {
+        touch(page);
+    }
+    uffd::protect_all(state);
+}
+
+fn range(start: usize, end: usize, tracked: bool) -> Range {
+    // SAFETY: memory of the image that is mapped and readable.
+    let copy = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) }.to_vec();
+    let pages = copy.len().div_ceil(PAGE);
+    Range { start, copy, hot: vec![!tracked; pages], tracked }
+}
+
+/// Whether a snapshot was taken.
+pub fn taken() -> bool {
+    snapshot().is_some()
+}
+
+/// Marks the page of `address` as written to; false if it is not tracked, or was
+/// so marked before.
+pub fn touch(address: usize) -> bool {
+    let Some(snapshot) = snapshot() else { return false };
+    let within = |range: &&mut Range| {
+        range.tracked && (range.start..range.start + range.copy.len()).contains(&address)
+    };
+    let Some(range) = snapshot.ranges.iter_mut().find(within) else { return false };
+    let page = (address - range.start) / PAGE;
+    if std::mem::replace(&mut range.hot[page], true) {
+        return false;
+    }
+    protect(range.start + page * PAGE, PAGE, true);
+    snapshot.stale = true;
+    true
+}
+
+/// Puts memory and kernel back.
+pub fn restore() {
+    let state = kernel();
+    uffd::present_all(state);
+    let snapshot = snapshot().expect("one was taken");
+    if std::mem::take(&mut snapshot.stale) {
+        snapshot.runs = runs(&snapshot.ranges);
+    }
+    for (range, first, pages) in &snapshot.runs {
+        let range = &snapshot.ranges[*range];
+        let from = first * PAGE;
+        let to = (from + pages * PAGE).min(range.copy.len());
+        // SAFETY: the range is mapped, and these pages are writable.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                range.copy[from..to].as_ptr(),
+                (range.start + from) as *mut u8,
+                to - from,
+            );
+        }
+    }
+    state.clone_from(&snapshot.kernel);
+    uffd::protect_all(state);
+}
+
+/// Bytes that are put back each time.
+pub fn hot_bytes() -> usize {
+    snapshot().map_or(0, |snapshot| snapshot.runs.iter().map(|run| run.2 * PAGE).sum())
+}
+
+fn runs(ranges: &[Range]) -> Vec<(usize, usize, usize)> {
+    let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+    for (nth, range) in ranges.iter().enumerate() {
+        for page in (0..range.hot.len()).filter(|page| range.hot[*page]) {
+            match runs.last_mut() {
+                Some(last) if last.0 == nth && last.1 + last.2 == page => last.2 += 1,
+                _ => runs.push((nth, page, 1)),
+            }
+        }
+    }
+    runs
+}

@@ -1,0 +1,184 @@
+//! The kernel's state, one for the process: threads and what each waits for,
+//! files, the clock, how the execution ended. It is cloned at the snapshot, and
+//! put back before each execution.
+//! Must not know: who schedules.
+
+use super::clock::Instant;
+use super::context::Context;
+use super::file::Files;
+use super::sync::Op;
+use super::uffd::Faults;
+use std::cell::UnsafeCell;
+
+/// A thread's number; the main thread is 0.
+pub type Tid = usize;
+
+/// What a blocked thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A mutex, by address.
+    Mutex(usize),
+    /// A condition variable.
+    Cond(usize),
+    /// A futex word.
+    Futex(usize),
+    /// The end of a thread.
+    Thread(Tid),
+    /// A signal for the thread itself.
+    Signal,
+    /// A change of a file, by its number in `Files`.
+    File(usize),
+    /// The page at an address.
+    Page(usize),
+    /// Time alone.
+    Clock,
+    /// What a scenario's task waits for.
+    Scenario(usize),
+}
+
+/// One thread: of QEMU, or of the scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Thread {
+    /// As QEMU names it, or the scenario.
+    pub name: String,
+    /// Its C side; none for a scenario's task.
+    pub context: Option<Context>,
+    /// The operation that its C side asked for and that is not done yet.
+    pub pending: usize,
+    /// What it waits for; nothing: it is ready.
+    pub waits: Vec<Key>,
+    /// When it stops waiting.
+    pub deadline: Option<Instant>,
+    /// It stopped waiting, since time was up.
+    pub expired: bool,
+    /// What it keeps by key (`pthread_setspecific`).
+    pub specific: Vec<usize>,
+    /// Signals sent to it, by number.
+    pub signals: u64,
+    /// What its function returned, once it has.
+    pub returned: Option<usize>,
+    pub detached: bool,
+    /// Somebody has joined it.
+    pub joined: bool,
+}
+
+impl Thread {
+    /// Whether it can run.
+    pub fn ready(&self) -> bool {
+        self.waits.is_empty() && self.returned.is_none()
+    }
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing can run and no time-out is pending.
+    Quiet,
+    /// The scenario has seen enough.
+    Done,
+    /// QEMU called `exit`.
+    Exit(i32),
+    /// QEMU crashed: what it did, where (return addresses, innermost first).
+    Crash(String, Vec<usize>),
+    /// More operations than the bound.
+    Steps,
+}
+
+/// All of it.
+#[derive(Clone, Default)]
+pub struct Kernel {
+    pub threads: Vec<Thread>,
+    /// Destructors by key; none: the key is free.
+    pub keys: Vec<bool>,
+    pub files: Files,
+    pub faults: Faults,
+    pub now: Instant,
+    /// The thread that runs.
+    pub current: Tid,
+    pub over: Option<Ending>,
+    /// Operations so far.
+    pub steps: u64,
+    /// What QEMU said on standard output and error.
+    pub said: String,
+    /// Once this thread has ended, the execution ends when nothing can run, without
+    /// waiting for time-outs.
+    pub ends_idle_after: Option<Tid>,
+}
+
+struct Global(UnsafeCell<Option<Kernel>>);
+// SAFETY: one OS thread runs the image and this kernel.
+unsafe impl Sync for Global {}
+static KERNEL: Global = Global(UnsafeCell::new(None));
+
+/// The kernel. Do not keep the reference over a switch of tasks.
+pub fn kernel() -> &'static mut Kernel {
+    // SAFETY: one OS thread, and no reference is kept over a switch.
+    unsafe {
+        (*KERNEL.0.get()).get_or_insert_with(|| Kernel {
+            threads: vec![Thread { name: "main".into(), ..Thread::default() }],
+            ..Kernel::default()
+        })
+    }
+}
+
+impl Kernel {
+    /// Whoever waits for `key` may go on.
+    pub fn wake(&mut self, key: Key) {
+        for thread in &mut self.threads {
+            if thread.waits.contains(&key) {
+                thread.waits.clear();
+                thread.deadline = None;
+            }
+        }
+    }
+
+    /// One thread goes on, whatever it waits for.
+    pub fn wake_thread(&mut self, tid: Tid) {
+        self.threads[tid].waits.clear();
+        self.threads[tid].deadline = None;
+    }
+
+    /// Puts a thread to sleep until `key` is woken, or until `deadline`.
+    pub fn wait(&mut self, tid: Tid, key: Key, deadline: Option<Instant>) {
+        let thread = &mut self.threads[tid];
+        thread.waits.push(key);
+        thread.deadline = deadline;
+        thread.expired = false;
+    }
+
+    /// The execution ends; the first reason counts.
+    pub fn end(&mut self, ending: Ending) {
+        self.over.get_or_insert(ending);
+    }
+
+    /// Nothing can run: time goes on to the next time-out, or the execution ends.
+    pub fn quiet(&mut self) {
+        let ended = |tid: Tid| self.threads[tid].returned.is_some();
+        if self.ends_idle_after.is_some_and(ended) {
+            return self.end(Ending::Quiet);
+        }
+        let next = self.threads.iter().filter_map(|thread| thread.deadline).min();
+        let Some(next) = next else { return self.end(Ending::Quiet) };
+        self.now = self.now.max(next);
+        let due = self.threads.iter().position(|thread| thread.deadline == Some(next));
+        let thread = &mut self.threads[due.expect("the one with the least")];
+        thread.waits.clear();
+        thread.deadline = None;
+        thread.expired = true;
+    }
+
+    /// Whether the wait of `tid` ran out of time; asked once.
+    pub fn expired(&mut self, tid: Tid) -> bool {
+        std::mem::take(&mut self.threads[tid].expired)
+    }
+
+    /// The operation at the address that a thread left.
+    ///
+    /// # Safety
+    /// `pending` is the address of a live operation on the thread's C stack.
+    pub unsafe fn pending(&self, tid: Tid) -> Option<&'static mut Op> {
+        let address = self.threads[tid].pending;
+        // SAFETY: see above.
+        (address != 0).then(|| unsafe { &mut *(address as *mut Op) })
+    }
+}

@@ -1,0 +1,220 @@
+//! Operations: what a thread asks of the kernel, each a small state machine that
+//! is attempted until it is done. A mutex keeps its state in the memory of the
+//! `pthread_mutex_t`, where an initialiser has put its kind; who waits is in
+//! `Kernel`.
+//! Must not know: who schedules, and what the locks are for.
+
+use super::clock::Instant;
+use super::state::{Kernel, Key, Tid};
+use super::{file, socket, thread, uffd};
+use libc::{EAGAIN, EBUSY, EDEADLK, EINVAL, ETIMEDOUT};
+
+/// An operation. It lies on the C stack of the thread that asked.
+#[derive(Debug)]
+pub enum Op {
+    Lock(usize),
+    TryLock(usize),
+    Unlock(usize),
+    Wait(Wait),
+    Signal(usize),
+    Broadcast(usize),
+    FutexWait { word: usize, value: u32, deadline: Option<Instant>, asleep: bool },
+    FutexWake { word: usize, most: usize },
+    Spawn { body: usize, argument: usize, detached: bool },
+    Join(Tid),
+    End(usize),
+    Kill { tid: Tid, signal: i32 },
+    SigWait { set: u64 },
+    Sleep { until: Instant, asleep: bool },
+    /// Nothing but a place to switch.
+    Yield,
+    File(file::Call),
+    Socket(socket::Call),
+    Fault { address: usize },
+    Uffd(uffd::Call),
+    /// A scenario's task waits until somebody wakes its key.
+    Park { key: usize, asleep: bool },
+    /// The execution ends here.
+    Never,
+}
+
+/// A wait on a condition variable.
+#[derive(Debug)]
+pub struct Wait {
+    pub cond: usize,
+    pub mutex: usize,
+    pub deadline: Option<Instant>,
+    pub phase: Phase,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Begin,
+    Asleep,
+    /// Takes the mutex again; then it gives this result.
+    Again(i32),
+}
+
+/// A `pthread_mutex_t`, as far as it is used: glibc's places for the same.
+#[repr(C)]
+struct Mutex {
+    /// The owner's number plus one; zero: free.
+    owner: u32,
+    count: u32,
+    _unused: [u32; 2],
+    kind: i32,
+}
+
+fn mutex(address: usize) -> &'static mut Mutex {
+    // SAFETY: QEMU gave the address of a pthread_mutex_t.
+    unsafe { &mut *(address as *mut Mutex) }
+}
+
+/// The thread that holds the mutex at `address`.
+pub fn owner(address: usize) -> Option<Tid> {
+    (mutex(address).owner as usize).checked_sub(1)
+}
+
+/// A fresh mutex of a kind (`PTHREAD_MUTEX_…`).
+pub fn initialise(address: usize, kind: i32) {
+    *mutex(address) = Mutex { owner: 0, count: 0, _unused: [0; 2], kind };
+}
+
+/// One attempt; `None`: it waits.
+fn lock(kernel: &mut Kernel, tid: Tid, address: usize, may_wait: bool) -> Option<isize> {
+    let mutex = mutex(address);
+    let me = tid as u32 + 1;
+    if mutex.owner == 0 {
+        (mutex.owner, mutex.count) = (me, 1);
+        return Some(0);
+    }
+    if mutex.owner == me && mutex.kind == libc::PTHREAD_MUTEX_RECURSIVE {
+        mutex.count += 1;
+        return Some(0);
+    }
+    if !may_wait {
+        return Some(EBUSY as isize);
+    }
+    if mutex.owner == me && mutex.kind == libc::PTHREAD_MUTEX_ERRORCHECK {
+        return Some(EDEADLK as isize);
+    }
+    kernel.wait(tid, Key::Mutex(address), None);
+    None
+}
+
+fn unlock(kernel: &mut Kernel, tid: Tid, address: usize) -> isize {
+    let mutex = mutex(address);
+    if mutex.owner != tid as u32 + 1 {
+        return libc::EPERM as isize;
+    }
+    mutex.count -= 1;
+    if mutex.count == 0 {
+        mutex.owner = 0;
+        kernel.wake(Key::Mutex(address));
+    }
+    0
+}
+
+impl Op {
+    /// Tries to do it; gives the result, or none if the thread has to wait.
+    pub fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
+        Some(match self {
+            Op::Lock(address) => return lock(kernel, tid, *address, true),
+            Op::TryLock(address) => return lock(kernel, tid, *address, false),
+            Op::Unlock(address) => unlock(kernel, tid, *address),
+            Op::Wait(wait) => return wait.attempt(kernel, tid),
+            Op::Signal(cond) => {
+                let first = sleepers(kernel, *cond).first().copied();
+                if let Some(first) = first {
+                    kernel.wake_thread(first);
+                }
+                0
+            }
+            Op::Broadcast(cond) => {
+                kernel.wake(Key::Cond(*cond));
+                0
+            }
+            Op::FutexWait { word, value, deadline, asleep } => {
+                if *asleep {
+                    return Some(if kernel.expired(tid) { -ETIMEDOUT as isize } else { 0 });
+                }
+                // SAFETY: QEMU gave the address of a futex word.
+                if unsafe { *(*word as *const u32) } != *value {
+                    return Some(-EAGAIN as isize);
+                }
+                *asleep = true;
+                kernel.wait(tid, Key::Futex(*word), *deadline);
+                return None;
+            }
+            Op::FutexWake { word, most } => {
+                let key = Key::Futex(*word);
+                let waits = |kernel: &Kernel, tid: &Tid| kernel.threads[*tid].waits.contains(&key);
+                let all: Vec<Tid> =
+                    (0..kernel.threads.len()).filter(|tid| waits(kernel, tid)).take(*most).collect();
+                all.iter().for_each(|tid| kernel.wake_thread(*tid));
+                all.len() as isize
+            }
+            Op::Spawn { body, argument, detached } => {
+                thread::spawn(kernel, *body, *argument, *detached) as isize
+            }
+            Op::Join(other) => return thread::join(kernel, tid, *other),
+            Op::End(value) => {
+                thread::end(kernel, tid, *value);
+                return None;
+            }
+            Op::Kill { tid: other, signal } => thread::kill(kernel, *other, *signal),
+            Op::SigWait { set } => return thread::sigwait(kernel, tid, *set),
+            Op::Sleep { until, asleep } => {
+                if *asleep {
+                    kernel.expired(tid);
+                    return Some(0);
+                }
+                *asleep = true;
+                kernel.wait(tid, Key::Clock, Some(*until));
+                return None;
+            }
+            Op::Yield => 0,
+            Op::File(call) => return call.attempt(kernel, tid),
+            Op::Socket(call) => return call.attempt(kernel, tid),
+            Op::Fault { address } => return uffd::fault(kernel, tid, *address),
+            Op::Uffd(call) => return call.attempt(kernel, tid),
+            Op::Park { key, asleep } => {
+                if *asleep {
+                    return Some(0);
+                }
+                *asleep = true;
+                kernel.wait(tid, Key::Scenario(*key), None);
+                return None;
+            }
+            Op::Never => return None,
+        })
+    }
+}
+
+/// Who sleeps on a condition variable, in the order in which they are numbered.
+fn sleepers(kernel: &Kernel, cond: usize) -> Vec<Tid> {
+    let sleeps = |tid: &Tid| kernel.threads[*tid].waits.contains(&Key::Cond(cond));
+    (0..kernel.threads.len()).filter(sleeps).collect()
+}
+
+impl Wait {
+    fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
+        if self.phase == Phase::Begin {
+            if owner(self.mutex) != Some(tid) {
+                return Some(EINVAL as isize);
+            }
+            // A wait gives a recursive mutex up once, as glibc does.
+            unlock(kernel, tid, self.mutex);
+            self.phase = Phase::Asleep;
+            kernel.wait(tid, Key::Cond(self.cond), self.deadline);
+            return None;
+        }
+        if self.phase == Phase::Asleep {
+            let result = if kernel.expired(tid) { ETIMEDOUT } else { 0 };
+            self.phase = Phase::Again(result);
+        }
+        let Phase::Again(result) = self.phase else { unreachable!("the phases are in order") };
+        lock(kernel, tid, self.mutex, true).map(|_| result as isize)
+    }
+}

@@ -1,0 +1,70 @@
+//! Threads begin, end, join and signal one another.
+//! Must not know: what they run.
+
+use super::context::Context;
+use super::state::{Kernel, Key, Thread, Tid};
+use super::{process, tasks};
+
+/// A new thread that calls `body`.
+pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Tid {
+    let tid = kernel.threads.len();
+    kernel.threads.push(Thread {
+        name: format!("thread {tid}"),
+        context: Some(Context::new(false, body, argument, process::returned)),
+        detached,
+        ..Thread::default()
+    });
+    tasks::spawn(tid);
+    tid
+}
+
+/// The thread has returned `value`.
+pub fn end(kernel: &mut Kernel, tid: Tid, value: usize) {
+    kernel.threads[tid].returned = Some(value);
+    kernel.threads[tid].pending = 0;
+    kernel.wake(Key::Thread(tid));
+}
+
+/// Waits for the end of another; gives what it returned.
+pub fn join(kernel: &mut Kernel, tid: Tid, other: Tid) -> Option<isize> {
+    let Some(thread) = kernel.threads.get_mut(other) else { return Some(0) };
+    match thread.returned {
+        Some(value) => {
+            thread.joined = true;
+            Some(value as isize)
+        }
+        None => {
+            kernel.wait(tid, Key::Thread(other), None);
+            None
+        }
+    }
+}
+
+/// Sends a signal to one thread.
+pub fn kill(kernel: &mut Kernel, other: Tid, signal: i32) -> isize {
+    let Some(thread) = kernel.threads.get_mut(other) else { return libc::ESRCH as isize };
+    if signal > 0 {
+        thread.signals |= 1 << signal;
+        if thread.waits.contains(&Key::Signal) {
+            kernel.wake_thread(other);
+        }
+    }
+    0
+}
+
+/// Takes one of the signals in `set` that were sent to the thread.
+pub fn sigwait(kernel: &mut Kernel, tid: Tid, set: u64) -> Option<isize> {
+    let thread = &mut kernel.threads[tid];
+    // A sigset_t begins with signal 1 at bit 0.
+    match thread.signals & (set << 1) {
+        0 => {
+            kernel.wait(tid, Key::Signal, None);
+            None
+        }
+        some => {
+            let signal = some.trailing_zeros();
+            thread.signals &= !(1 << signal);
+            Some(signal as isize)
+        }
+    }
+}

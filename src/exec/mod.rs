@@ -1,0 +1,7 @@
+//! The user's own QEMU, as compiled, under a scheduler: `link` makes an image of
+//! a finished build in which libc's threads, files, memory and clock are ours,
+//! `kernel` is what it then runs on, `scenario` what happens to it.
+//! Must not know: the command line, and how results are shown.
+
+pub mod image;
+pub mod kernel;
