@@ -1,7 +1,11 @@
 //! The user's own QEMU, as compiled, under a scheduler: `link` makes an image of
 //! a finished build in which libc's threads, files, memory and clock are ours,
-//! `kernel` is what it then runs on, `scenario` what happens to it.
+//! `kernel` is what it then runs on, `scenario` what happens to it, `peer` the
+//! QEMU on the other side.
 //! Must not know: the command line, and how results are shown.
 
 pub mod image;
 pub mod kernel;
+pub mod link;
+pub mod peer;
+pub mod scenario;

@@ -1,0 +1,64 @@
+//! What can be wrong with a build, its link or this machine: a sentence each,
+//! with a way out.
+//! Must not know: where the sentence is printed.
+
+use std::fmt;
+use std::path::Path;
+
+/// Why there is no image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkError {
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+impl LinkError {
+    pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> LinkError {
+        LinkError { message: message.into(), help: help.into() }
+    }
+
+    /// A file of the build directory that is missing or cannot be understood.
+    pub(super) fn build(path: &Path, problem: &str) -> LinkError {
+        LinkError::new(
+            format!("{}: {problem}", path.display()),
+            "--build takes a directory in which QEMU was configured and built with ninja",
+        )
+    }
+
+    /// The cache directory cannot be written to.
+    pub(super) fn cache(path: &Path, error: &std::io::Error) -> LinkError {
+        let message = format!("{}: {error}", path.display());
+        LinkError::new(message, "--cache DIR takes a directory that can be written to")
+    }
+
+    /// A program that cannot be started.
+    pub(super) fn program(name: &str, package: &str, error: &std::io::Error) -> LinkError {
+        let message = format!("{name}: cannot be run: {error}");
+        LinkError::new(message, format!("install it: apt-get install {package}"))
+    }
+
+    /// `symbol` is wrapped, and neither the runtime nor our C defines it.
+    pub(super) fn symbol(symbol: &str, needed_by: &str) -> LinkError {
+        let message = format!("{symbol}: {needed_by} needs it and nothing defines it");
+        let help = match symbol.strip_prefix("__wrap_") {
+            Some(name) => format!(
+                "take \"{name}\" off models/exec/libc.json, or define {symbol} in \
+                 src/exec/kernel/ or src/exec/glue/"
+            ),
+            None => "define it in a file of src/exec/glue/; or the build is not whole: \
+                     run ninja there"
+                .into(),
+        };
+        LinkError::new(message, help)
+    }
+}

@@ -1,0 +1,68 @@
+//! From a finished build directory to an image: QEMU's own link command, run
+//! again with libc's functions wrapped. Nothing in the build directory changes.
+//! Must not know: what the runtime does with a call that it catches.
+
+mod build;
+mod command;
+mod error;
+mod glib;
+mod glue;
+mod inputs;
+mod linker;
+mod ninja;
+mod settings;
+mod words;
+
+pub use build::Build;
+pub use error::LinkError;
+pub use glue::{Glue, Kind};
+pub use settings::Settings;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A QEMU that runs on our runtime.
+#[derive(Debug)]
+pub struct Image {
+    /// The executable, in the cache directory.
+    pub path: PathBuf,
+    /// Of QEMU, as its file VERSION has it.
+    pub version: String,
+    /// Whether it had to be linked, or was there already.
+    pub fresh: bool,
+    /// What making it, or finding it, took.
+    pub took: Duration,
+}
+
+/// Links `build` into `cache`, unless what is there was made of the same files.
+pub fn link(build: &Build, cache: &Path, settings: &Settings) -> Result<Image, LinkError> {
+    let began = Instant::now();
+    settings.runtime_is_there()?;
+    std::fs::create_dir_all(cache).map_err(|error| LinkError::cache(cache, &error))?;
+    // ninja's answer takes a third of a second: not before the link, beside it.
+    let checked = std::thread::scope(|scope| {
+        let finished = scope.spawn(|| build.finished());
+        let made = make(build, cache, settings);
+        finished.join().expect("it does not panic").and(made)
+    });
+    let (path, fresh) = checked?;
+    Ok(Image { path, version: build.version.clone(), fresh, took: began.elapsed() })
+}
+
+/// The image, and whether it had to be linked.
+fn make(build: &Build, cache: &Path, settings: &Settings) -> Result<(PathBuf, bool), LinkError> {
+    let path = cache.join(&build.target);
+    let command = command::Command::parse(build)?;
+    let archives = glib::replacements(&command)?;
+    let key = inputs::key(build, &command, &archives, settings);
+    let noted = cache.join(format!("{}.key", build.target));
+    if path.is_file() && std::fs::read_to_string(&noted).is_ok_and(|have| have == key) {
+        return Ok((path, false));
+    }
+    // A link that fails, or that is cut short, must not leave the old key.
+    let _ = std::fs::remove_file(&noted);
+    let objects = glue::compile(build, &command.compiler(), cache, settings)?;
+    linker::run(build, &command, &archives, &objects, &path, settings)?;
+    std::fs::write(&noted, key).map_err(|error| LinkError::cache(&noted, &error))?;
+    Ok((path, true))
+}
