@@ -28,6 +28,7 @@ mod scan_tree;
 mod scan_trees;
 mod script;
 mod simulator;
+mod stream;
 mod suppress;
 mod timeline;
 mod toys;
