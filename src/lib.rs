@@ -3,6 +3,7 @@
 //! `lock ← runtime ← {sim, explore} ← report ← cli`.
 
 pub mod cli;
+pub mod exec;
 pub mod explore;
 pub mod lock;
 mod parallel;

@@ -9,6 +9,8 @@ mod image;
 mod invariants;
 mod literate;
 mod mutants;
+mod peer;
+mod peer_real;
 mod random;
 mod readme;
 mod reduction;
