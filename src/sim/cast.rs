@@ -3,12 +3,12 @@
 //! Must not know: what the threads do.
 
 use super::memory::{Cpus, Incoming, Outgoing, Requests, VfioLoad};
+use super::message::{Accept, FaultEvent, MainEvent, Message, Reply, SourceEvent};
 use super::plan::{LoadvmBql, Plan, RecoverAccept, Teardown, Version, VfioCleanup};
 use super::props::Props;
 use super::ram::{Guest, Page};
 use super::scenario::{Break, Scenario, Size};
 use super::status::Status;
-use super::stream::{Accept, FaultEvent, MainEvent, Message, Reply, SourceEvent};
 use super::threads::{Threaded, optional};
 use crate::runtime::{Cell, Channel, Name, Object, ObjectId, Protection, State, Threads, World};
 use std::collections::VecDeque;

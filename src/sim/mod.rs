@@ -10,6 +10,7 @@ mod handlers;
 pub mod image;
 mod judge;
 mod memory;
+mod message;
 mod migration;
 mod network;
 mod plan;
@@ -20,7 +21,7 @@ mod script;
 mod source;
 mod state;
 mod status;
-mod stream;
+pub mod stream;
 mod threads;
 
 pub use data::DataError;

@@ -3,10 +3,10 @@
 //! Must not know: how either side pauses.
 
 use super::cast::Cast;
+use super::message::{Accept, MainEvent, SourceEvent};
 use super::plan::{RecoverAccept, Version};
 use super::state::Side;
 use super::status::Status;
-use super::stream::{Accept, MainEvent, SourceEvent};
 use crate::lock::at;
 use crate::runtime::{Act, Op, Runtime};
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 //! Must not know: how it is loaded.
 
 use super::cast::Cast;
+use super::message::{Message, Packed};
 use super::ram::is_zero;
 use super::scenario::{Break, Device};
-use super::stream::{Message, Packed};
 use crate::runtime::{Payload, State, World};
 
 impl Cast {

@@ -5,7 +5,7 @@
 use crate::lock::at;
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
-use crate::sim::stream::FaultEvent;
+use crate::sim::message::FaultEvent;
 use std::sync::Arc;
 
 /// `postcopy_ram_fault_thread()`.

@@ -6,11 +6,11 @@ use crate::lock::{Site, at};
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::handlers::{Hook, Owner};
+use crate::sim::message::{MainEvent, Message, Packed, Reply};
 use crate::sim::plan::{Teardown, Version};
 use crate::sim::scenario::Break;
 use crate::sim::state::Side;
 use crate::sim::status::{PostcopyState, Status};
-use crate::sim::stream::{MainEvent, Message, Packed, Reply};
 
 /// The load failed.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use crate::lock::{Rule, at};
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::handlers::{Hook, Owner};
+use crate::sim::message::{FaultEvent, MainEvent, Message, Reply};
 use crate::sim::plan::{LoadvmBql, SectionCheck, Teardown, Version};
 use crate::sim::scenario::Device;
 use crate::sim::state::Side;
 use crate::sim::status::{PostcopyState, Status};
-use crate::sim::stream::{FaultEvent, MainEvent, Message, Reply};
 use std::sync::Arc;
 
 const LISTEN: &str = "postcopy_ram_listen_thread";

@@ -7,7 +7,7 @@ use crate::runtime::{Act, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::destination::monitor::postcopy_try_recover;
 use crate::sim::destination::teardown::postcopy_listen_thread_bh;
-use crate::sim::stream::MainEvent;
+use crate::sim::message::MainEvent;
 use std::sync::Arc;
 
 /// `qemu_main_loop()`.

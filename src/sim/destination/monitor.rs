@@ -5,10 +5,10 @@
 use crate::lock::at;
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::message::{MainEvent, SourceEvent};
 use crate::sim::plan::RecoverAccept;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::{MainEvent, SourceEvent};
 use std::sync::Arc;
 
 /// The IOThread, with management at the other end of its QMP session: when both

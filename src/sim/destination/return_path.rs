@@ -4,7 +4,7 @@
 use crate::lock::{Site, at};
 use crate::runtime::{Broken, Op, Runtime};
 use crate::sim::cast::Cast;
-use crate::sim::stream::Reply;
+use crate::sim::message::Reply;
 
 impl Cast {
     /// `migrate_send_rp_message()`: -EIO while `to_src_file` is NULL.

@@ -5,11 +5,11 @@ use crate::lock::{Rule, Site, at};
 use crate::runtime::{Op, Runtime};
 use crate::sim::cast::Cast;
 use crate::sim::handlers::{Hook, Owner};
+use crate::sim::message::{FaultEvent, Reply};
 use crate::sim::plan::{Teardown, Version, VfioCleanup};
 use crate::sim::scenario::Device;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::{FaultEvent, Reply};
 
 /// `postcopy_listen_thread_bh()` (10.2).
 pub async fn postcopy_listen_thread_bh<R: Runtime>(cx: &R, c: &Cast) {

@@ -5,8 +5,8 @@
 use crate::lock::{Rule, Site, at};
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::message::FaultEvent;
 use crate::sim::ram::written;
-use crate::sim::stream::FaultEvent;
 use std::sync::Arc;
 
 /// `kvm_vcpu_thread_fn()`: `index` is `cpu->cpu_index`.

@@ -4,10 +4,10 @@
 use crate::lock::at;
 use crate::runtime::{Op, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::message::{Message, SourceEvent};
 use crate::sim::plan::Version;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::{Message, SourceEvent};
 
 /// How `migration_completion()` ended; it never pauses.
 pub enum Completed {

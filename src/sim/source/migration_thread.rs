@@ -5,12 +5,12 @@ use super::completion::Completed;
 use crate::lock::{Site, at};
 use crate::runtime::{Broken, Op, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::message::{Message, Packed};
 use crate::sim::plan::Version;
 use crate::sim::ram::is_zero;
 use crate::sim::scenario::Device;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::{Message, Packed};
 use std::sync::Arc;
 
 /// The migration is over and lost for this side.

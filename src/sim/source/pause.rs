@@ -5,10 +5,10 @@ use super::migration_thread::Fatal;
 use crate::lock::at;
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::message::Message;
 use crate::sim::plan::Version;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::Message;
 
 impl Cast {
     /// `postcopy_pause()`: waits to be resumed, as often as it takes.

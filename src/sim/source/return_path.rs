@@ -4,10 +4,10 @@
 use crate::lock::at;
 use crate::runtime::{Act, Op, Runtime};
 use crate::sim::cast::Cast;
+use crate::sim::message::Reply;
 use crate::sim::plan::Version;
 use crate::sim::state::Side;
 use crate::sim::status::Status;
-use crate::sim::stream::Reply;
 use std::sync::Arc;
 
 const RP: &str = "source_return_path_thread";

@@ -1,6 +1,6 @@
-//! What travels between the two QEMUs: the commands and sections of the
-//! migration stream, and the messages of the return path.
-//! Must not know: their bytes, or who reads them.
+//! What travels between the two QEMUs: the commands and sections of a
+//! migration, and the messages of the return path, as the model has them.
+//! Must not know: their bytes (that is `stream`), or who reads them.
 
 use super::ram::Content;
 use super::scenario::Device;

@@ -1,0 +1,123 @@
+//! A guest of few pages and its devices, as `-M none -m 64K` has them.
+//! Must not know: how they travel.
+
+use crate::sim::Version;
+use crate::sim::stream::{
+    BlockHeader, Configuration, Content, Identity, Item, Section, SectionType, TARGET_PAGE_SIZE,
+};
+
+/// A block of RAM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Block {
+    pub idstr: String,
+    /// A byte that the page is full of; 0 is a zero page.
+    pub pages: Vec<u8>,
+}
+
+/// A device, or what else has a section of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    pub section_id: u32,
+    pub idstr: String,
+    pub version_id: u32,
+    pub bytes: Vec<u8>,
+}
+
+/// What is migrated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Guest {
+    /// The machine type.
+    pub machine: String,
+    pub ram_section_id: u32,
+    pub blocks: Vec<Block>,
+    pub devices: Vec<Device>,
+}
+
+impl Guest {
+    /// What a source of this version sends for `-M none`: the block `ram`, and
+    /// the sections `timer` and `globalstate` of a guest that runs.
+    pub fn none(version: Version, pages: Vec<u8>) -> Self {
+        let old = version == Version::V7_2;
+        let mut runstate = vec![0; 100];
+        runstate[..8].copy_from_slice(b"running\0");
+        if !old {
+            // has_vm_was_suspended, after 32 bytes of the name.
+            runstate[32] = 1;
+        }
+        let device = |section_id, idstr: &str, version_id, bytes| Device {
+            section_id,
+            idstr: idstr.into(),
+            version_id,
+            bytes,
+        };
+        Self {
+            machine: "none".into(),
+            ram_section_id: if old { 2 } else { 1 },
+            blocks: vec![Block { idstr: "ram".into(), pages }],
+            devices: vec![
+                // cpu_ticks_offset, unused, cpu_clock_offset: 8 bytes each.
+                device(0, "timer", 2, vec![0; 24]),
+                device(
+                    if old { 4 } else { 3 },
+                    "globalstate",
+                    1,
+                    [&8_u32.to_be_bytes()[..], &runstate].concat(),
+                ),
+            ],
+        }
+    }
+
+    pub(super) fn configuration(&self) -> Item {
+        let machine = self.machine.clone();
+        Item::Configuration(Configuration { machine, subsections: Vec::new() })
+    }
+
+    pub(super) fn block_headers(&self) -> Vec<BlockHeader> {
+        let header = |block: &Block| BlockHeader {
+            idstr: block.idstr.clone(),
+            used_length: (block.pages.len() * TARGET_PAGE_SIZE) as u64,
+            page_size: None,
+            address: None,
+        };
+        self.blocks.iter().map(header).collect()
+    }
+
+    pub(super) fn content(&self, block: usize, page: usize) -> Content {
+        match self.blocks[block].pages[page] {
+            0 => Content::Zero,
+            byte => Content::Data(vec![byte; TARGET_PAGE_SIZE]),
+        }
+    }
+
+    /// `qemu_savevm_state_complete_precopy_non_iterable`.
+    pub(super) fn device_items(&self) -> Vec<Item> {
+        let items = self.devices.iter().map(|device| {
+            let identity = Some(Identity {
+                idstr: device.idstr.clone(),
+                instance_id: 0,
+                version_id: device.version_id,
+            });
+            let section_id = device.section_id;
+            [
+                Item::Section(Section { kind: SectionType::Full, section_id, identity }),
+                Item::Device(device.bytes.clone()),
+                Item::Footer(section_id),
+            ]
+        });
+        items.flatten().collect()
+    }
+
+    /// The head of a section of ram.
+    pub(super) fn ram(&self, kind: SectionType) -> Item {
+        let identity = (kind == SectionType::Start).then(|| Identity {
+            idstr: "ram".into(),
+            instance_id: 0,
+            version_id: 4,
+        });
+        Item::Section(Section { kind, section_id: self.ram_section_id, identity })
+    }
+
+    pub(super) fn ram_footer(&self) -> Item {
+        Item::Footer(self.ram_section_id)
+    }
+}

@@ -1,0 +1,378 @@
+//! A source's migration thread (`migration_thread`), from the header to the
+//! destination's SHUT, and again after a lost network.
+//! Must not know: the return path's messages; `return_path` does.
+
+use super::Outcome;
+use super::guest::Guest;
+use super::output::Output;
+use super::state::{ReturnPath, Shared, State, Status};
+use super::wire::Wire;
+use crate::sim::Version;
+use crate::sim::stream::{Command, Item, Page, PageSizes, Ram, SectionType, TARGET_PAGE_SIZE};
+
+/// MAX_DISCARDS_PER_COMMAND.
+const DISCARDS: usize = 12;
+
+/// Makes the preempt channel's connection, when one is due.
+pub type Connect<'a> = &'a mut dyn FnMut() -> std::io::Result<Box<dyn Wire + Send>>;
+
+/// What a source does where a real one's choice depends on time and load.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    pub version: Version,
+    pub return_path: bool,
+    pub postcopy: bool,
+    pub preempt: bool,
+    /// Pages of the precopy pass, before it goes over to postcopy.
+    pub precopy_pages: usize,
+    /// Of these, pages that the guest dirties again: block and page.
+    pub redirtied: Vec<(usize, usize)>,
+    /// Pages in a section of ram.
+    pub section_pages: usize,
+    /// In postcopy, the last so many pages go out with SECTION_END.
+    pub threshold: usize,
+    /// `migrate-pause` after so many pages in postcopy on the main channel.
+    pub pause_after: Option<usize>,
+}
+
+impl Script {
+    /// A plain precopy of this version.
+    pub fn precopy(version: Version) -> Self {
+        Self {
+            version,
+            return_path: true,
+            postcopy: false,
+            preempt: false,
+            precopy_pages: 0,
+            redirtied: Vec::new(),
+            section_pages: 4,
+            threshold: 0,
+            pause_after: None,
+        }
+    }
+
+    /// A postcopy of this version, after one pass over so many pages.
+    pub fn postcopy(version: Version, precopy_pages: usize) -> Self {
+        Self { postcopy: true, precopy_pages, ..Self::precopy(version) }
+    }
+
+    fn old(&self) -> bool {
+        self.version == Version::V7_2
+    }
+}
+
+/// The migration thread.
+pub struct Source<'a, S> {
+    guest: &'a Guest,
+    script: &'a Script,
+    shared: &'a S,
+    /// `last_sent_block` of the main channel.
+    last_sent: Option<usize>,
+    /// `last_seen_block`, `last_page`: where the search goes on.
+    place: (usize, usize),
+    /// The preempt channel of a 7.2, whose migration thread writes to it.
+    preempt: Option<Output<Box<dyn Wire + Send>>>,
+    /// In postcopy, on the main channel.
+    sent: usize,
+    pause_after: Option<usize>,
+}
+
+impl<'a, S: Shared> Source<'a, S> {
+    pub fn new(guest: &'a Guest, script: &'a Script, shared: &'a S) -> Self {
+        let pause_after = script.pause_after;
+        let (last_sent, place, preempt, sent) = (None, (0, 0), None, 0);
+        Self { guest, script, shared, last_sent, place, preempt, sent, pause_after }
+    }
+
+    /// A migration over a new connection; `State::open_return_path` comes
+    /// before it if there is to be one.
+    pub fn migrate<W: Wire>(&mut self, wire: W, connect: Connect) -> Outcome {
+        let mut out = Output::new(wire);
+        if self.script.old() && self.script.preempt && !self.open_preempt(connect) {
+            return Outcome::Failed("no preempt channel".into());
+        }
+        self.setup(&mut out);
+        if self.script.postcopy {
+            self.section(&mut out, SectionType::Part, self.script.precopy_pages);
+            self.shared.with(|state| {
+                self.script.redirtied.iter().for_each(|(block, n)| state.dirty[*block][*n] = true);
+            });
+            return match self.postcopy_start(&mut out, connect) {
+                Ok(()) => self.postcopy(out),
+                Err(wrong) => Outcome::Failed(wrong),
+            };
+        }
+        while out.error().is_none() && self.pending() > 0 {
+            self.section(&mut out, SectionType::Part, self.script.section_pages);
+        }
+        if let Some(error) = out.error() {
+            return Outcome::Failed(error.into());
+        }
+        self.switchover(&mut out);
+        self.section(&mut out, SectionType::End, usize::MAX);
+        self.guest.device_items().iter().for_each(|item| out.put(item));
+        out.put(&Item::Eof);
+        out.put(&Item::Vmdesc(br#"{"page_size": 4096, "devices": []}"#.to_vec()));
+        out.flush();
+        self.end(out)
+    }
+
+    /// `postcopy_pause` goes on here, with the new connection;
+    /// `State::open_return_path` comes before it.
+    pub fn recover<W: Wire>(&mut self, wire: W, connect: Connect) -> Outcome {
+        let mut out = Output::new(wire);
+        if self.script.old() && self.script.preempt && !self.open_preempt(connect) {
+            return self.pause(out);
+        }
+        // `ram_dirty_bitmap_sync_all`.
+        self.shared.with(|state| state.bitmaps_wanted = self.guest.blocks.len());
+        for block in &self.guest.blocks {
+            out.put(&Item::Command(Command::RecvBitmap(block.idstr.clone())));
+        }
+        if !self.wait_for(|state| state.bitmaps_wanted == 0) {
+            return self.recovery_lost(out);
+        }
+        // `ram_state_reset`.
+        (self.last_sent, self.place) = (None, (0, 0));
+        if !self.script.old() && self.script.preempt && !self.open_preempt(connect) {
+            return self.pause(out);
+        }
+        out.put(&Item::Command(Command::PostcopyResume));
+        if !self.wait_for(|state| state.status == Status::PostcopyActive) {
+            return self.recovery_lost(out);
+        }
+        self.postcopy(out)
+    }
+
+    /// `migration_rp_wait`: false if the return path ended instead.
+    fn wait_for(&self, mut ready: impl FnMut(&State) -> bool) -> bool {
+        self.shared.wait(|state| match state.return_path {
+            _ if ready(state) => Some(true),
+            ReturnPath::Running => None,
+            _ => Some(false),
+        })
+    }
+
+    /// Nobody posts `rp_sem` on a 7.2 when the return path breaks (8.2: kick).
+    fn recovery_lost<W: Wire>(&mut self, out: Output<W>) -> Outcome {
+        if self.script.old() {
+            return Outcome::Hangs("rp_sem, the return path broke during the recovery".into());
+        }
+        self.pause(out)
+    }
+
+    fn pending(&self) -> usize {
+        self.shared.with(|state| state.pending())
+    }
+
+    fn open_preempt(&mut self, connect: Connect) -> bool {
+        let Ok(wire) = connect() else { return false };
+        if self.script.old() {
+            self.preempt = Some(Output::new(wire));
+        } else {
+            self.shared.with(|state| state.preempt = Some(wire));
+        }
+        true
+    }
+
+    fn setup<W: Wire>(&mut self, out: &mut Output<W>) {
+        out.put(&Item::Header);
+        out.put(&self.guest.configuration());
+        if self.script.return_path {
+            out.put(&Item::Command(Command::OpenReturnPath));
+            out.put(&Item::Command(Command::Ping(1)));
+        }
+        if self.script.postcopy {
+            let size = TARGET_PAGE_SIZE as u64;
+            let sizes = PageSizes { summary: size, target: size };
+            out.put(&Item::Command(Command::PostcopyAdvise(Some(sizes))));
+        }
+        out.put(&self.guest.ram(SectionType::Start));
+        out.put(&Item::Ram(Ram::MemSize(self.guest.block_headers())));
+        out.put(&Item::Ram(Ram::Eos));
+        out.flush();
+        out.put(&self.guest.ram_footer());
+    }
+
+    /// `ram_save_iterate` or `ram_save_complete`: up to so many pages.
+    fn section<W: Wire>(&mut self, out: &mut Output<W>, kind: SectionType, pages: usize) {
+        out.put(&self.guest.ram(kind));
+        for _ in 0..pages {
+            if out.error().is_some() || !self.find_and_save(out) {
+                break;
+            }
+        }
+        out.put(&Item::Ram(Ram::Eos));
+        out.flush();
+        out.put(&self.guest.ram_footer());
+    }
+
+    /// `ram_find_and_save_block`: a page that was asked for, or else the next.
+    fn find_and_save<W: Wire>(&mut self, out: &mut Output<W>) -> bool {
+        let place = self.place;
+        let found = self.shared.with(|state| {
+            while let Some((block, page)) = state.requests.pop_front() {
+                if state.clear_dirty(block, page) {
+                    return Some((block, page, true));
+                }
+            }
+            let all = state.dirty.iter().enumerate();
+            let all = all.flat_map(|(block, row)| (0..row.len()).map(move |page| (block, page)));
+            let all: Vec<_> = all.collect();
+            let from = all.iter().position(|at| *at >= place).unwrap_or(0);
+            let mut round = all[from..].iter().chain(&all[..from]);
+            let (block, page) = *round.find(|(block, page)| state.dirty[*block][*page])?;
+            state.clear_dirty(block, page);
+            Some((block, page, false))
+        });
+        let Some((block, page, asked)) = found else { return false };
+        self.place = (block, page + 1);
+        let record = |continues| {
+            Item::Ram(Ram::Page(Page {
+                block: self.guest.blocks[block].idstr.as_str().into(),
+                continues,
+                offset: (page * TARGET_PAGE_SIZE) as u64,
+                content: self.guest.content(block, page),
+            }))
+        };
+        match &mut self.preempt {
+            // `postcopy_preempt_choose_channel`: the block is named again.
+            Some(preempt) if asked => {
+                preempt.put(&record(false));
+                preempt.flush();
+                self.last_sent = None;
+            }
+            _ => {
+                out.put(&record(self.last_sent == Some(block)));
+                self.last_sent = Some(block);
+                self.sent += 1;
+            }
+        }
+        true
+    }
+
+    /// MIG_CMD_SWITCHOVER_START, since 9.2.
+    fn switchover<W: Wire>(&self, out: &mut Output<W>) {
+        if !self.script.old() {
+            out.put(&Item::Command(Command::SwitchoverStart));
+        }
+    }
+
+    fn postcopy_start<W: Wire>(
+        &mut self,
+        out: &mut Output<W>,
+        connect: Connect,
+    ) -> Result<(), String> {
+        if !self.script.old() && self.script.preempt {
+            // `migration_wait_main_channel`: any PONG. A real one waits on if
+            // the return path ends; this one gives up, to end at all.
+            if !self.wait_for(|state| !state.pongs.is_empty()) || !self.open_preempt(connect) {
+                return Err("Failed to establish preempt channel".into());
+            }
+        }
+        self.switchover(out);
+        (self.last_sent, self.place) = (None, (0, 0));
+        self.discards().into_iter().for_each(|command| out.put(&Item::Command(command)));
+        out.put(&Item::Command(Command::Ping(2)));
+        let mut package = vec![Item::Command(Command::PostcopyListen)];
+        package.extend(self.guest.device_items());
+        package.push(Item::Command(Command::Ping(3)));
+        package.push(Item::Command(Command::PostcopyRun));
+        if let Some(error) = out.error() {
+            return Err(error.into());
+        }
+        out.put(&Item::Command(Command::Packaged(Item::bytes(&package))));
+        out.put(&Item::Command(Command::Ping(4)));
+        if let Some(error) = out.error() {
+            return Err(error.into());
+        }
+        self.sent = 0;
+        self.shared.with(|state| state.status = Status::PostcopyActive);
+        Ok(())
+    }
+
+    /// `postcopy_each_ram_send_discard`.
+    fn discards(&self) -> Vec<Command> {
+        let dirty = self.shared.with(|state| state.dirty.clone());
+        let mut commands = Vec::new();
+        for (block, row) in self.guest.blocks.iter().zip(&dirty) {
+            let mut ranges: Vec<(u64, u64)> = Vec::new();
+            let size = TARGET_PAGE_SIZE as u64;
+            for (page, _) in row.iter().enumerate().filter(|(_, dirty)| **dirty) {
+                let at = page as u64 * size;
+                match ranges.last_mut() {
+                    Some((start, length)) if *start + *length == at => *length += size,
+                    _ => ranges.push((at, size)),
+                }
+            }
+            commands.extend(ranges.chunks(DISCARDS).map(|ranges| Command::PostcopyRamDiscard {
+                block: block.idstr.clone(),
+                ranges: ranges.to_vec(),
+            }));
+        }
+        commands
+    }
+
+    /// `migration_iteration_run` in postcopy, until all is sent.
+    fn postcopy<W: Wire>(&mut self, mut out: Output<W>) -> Outcome {
+        while self.pending() > self.script.threshold {
+            self.section(&mut out, SectionType::Part, self.script.section_pages);
+            if self.pause_after.is_some_and(|after| self.sent >= after) {
+                self.pause_after = None;
+                out.shutdown();
+                // What is written next meets the closed socket.
+                out.put(&self.guest.ram(SectionType::Part));
+                out.put(&Item::Ram(Ram::Eos));
+                out.flush();
+            }
+            let preempt = self.preempt.as_ref().and_then(Output::error);
+            if out.error().or(preempt).is_some() {
+                return self.pause(out);
+            }
+        }
+        self.section(&mut out, SectionType::End, usize::MAX);
+        out.put(&Item::Eof);
+        out.flush();
+        if let Some(preempt) = &mut self.preempt {
+            // `postcopy_preempt_shutdown_file`.
+            preempt.put(&Item::Ram(Ram::Eos));
+            preempt.flush();
+        }
+        self.end(out)
+    }
+
+    /// `postcopy_pause`.
+    fn pause<W: Wire>(&mut self, mut out: Output<W>) -> Outcome {
+        out.shutdown();
+        if let Some(mut preempt) = self.preempt.take() {
+            preempt.shutdown();
+        }
+        self.shared.wait(|state| (state.return_path != ReturnPath::Running).then_some(()));
+        self.shared.with(|state| {
+            state.preempt = None;
+            state.status = Status::PostcopyPaused;
+        });
+        Outcome::Paused
+    }
+
+    /// The end of `migration_completion`: waits for SHUT.
+    fn end<W: Wire>(&mut self, mut out: Output<W>) -> Outcome {
+        let lost = out.error().map(str::to_owned);
+        if lost.is_some() {
+            out.shutdown();
+        }
+        let ended = self.shared.wait(|state| match &state.return_path {
+            ReturnPath::Running => None,
+            ended => Some(ended.clone()),
+        });
+        match (ended, lost) {
+            (ReturnPath::Ended(Some(wrong)), _)
+                if self.script.old() && self.script.postcopy && !wrong.starts_with("Sibling") =>
+            {
+                Outcome::Hangs(format!("postcopy_pause_rp_sem: {wrong}"))
+            }
+            (ReturnPath::Ended(Some(wrong)), _) | (_, Some(wrong)) => Outcome::Failed(wrong),
+            _ => Outcome::Completed,
+        }
+    }
+}
