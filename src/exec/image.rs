@@ -2,8 +2,17 @@
 //! Must not know: who started it.
 
 use super::kernel::boot::{self, Image};
-use super::kernel::process;
+use super::kernel::state::kernel;
+use super::kernel::tasks::{self, Strategy};
+use super::kernel::{process, snapshot};
+use super::peer::{Guest, Script};
+use super::scenario::board::Board;
+use super::scenario::incoming::{self, Incoming, Story};
+use super::scenario::qmp::Qmp;
+use super::scenario::task::task;
+use crate::sim::Version;
 use std::os::raw::{c_char, c_int};
+use std::sync::{Arc, Mutex};
 
 /// Where the image begins (`glue/main.c`).
 ///
@@ -22,15 +31,71 @@ pub unsafe extern "C" fn bqlcheck_main(
         .map(|nth| unsafe { std::ffi::CStr::from_ptr(*argv.add(nth)) })
         .map(|text| text.to_string_lossy().into_owned())
         .collect();
-    let task: boot::Body = std::sync::Arc::new(|_| Some(()));
-    match boot::start(image, &arguments, task) {
-        Ok(()) => {
-            println!("booted");
-            0
+    let pages = (0..16).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
+    let var = |name: &str, default: usize| {
+        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    };
+    let scenario = Incoming {
+        guest: Guest::none(Version::V10_0, pages),
+        script: Script::postcopy(Version::V10_0, 6),
+        breaks: [incoming::Break::Never, incoming::Break::Running, incoming::Break::Anywhere][var("BREAKS", 0)],
+        vcpus: var("VCPUS", 0),
+    };
+    let monitor: Arc<Mutex<Option<Qmp>>> = Arc::default();
+    let (script, left) = (scenario.script.clone(), monitor.clone());
+    let began = task(move || {
+        if let Err(wrong) = incoming::boot(&script, &left) {
+            eprintln!("{wrong}");
         }
-        Err((ending, said)) => {
-            println!("{ending:x?}\n{said}");
-            1
-        }
+    });
+    if let Err((ending, said)) = boot::start(image, &arguments, began) {
+        println!("{ending:x?}\n{said}");
+        return 1;
     }
+    let qmp = monitor.lock().unwrap().clone().expect("it negotiated");
+    println!("booted, {} threads, {} files", kernel().threads.len(), kernel().files.all.len());
+    let executions = var("N", 1);
+    let strategy = match var("PCT", 0) {
+        0 => Strategy::Random { seed: 1, executions },
+        depth => Strategy::Pct { seed: 1, depth, executions },
+    };
+    let story: Arc<Mutex<Option<Arc<Board<Story>>>>> = Arc::default();
+    let told = story.clone();
+    let begun = std::time::Instant::now();
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let outcomes: Mutex<std::collections::BTreeMap<String, usize>> = Mutex::default();
+    let outcomes = Arc::new(outcomes);
+    let all = outcomes.clone();
+    let steps = Arc::new(Mutex::new(0));
+    let all_steps = steps.clone();
+    boot::explore(
+        strategy,
+        move || *story.lock().unwrap() = Some(scenario.begin(&qmp)),
+        move || {
+            let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let state = kernel();
+            let told = told.lock().unwrap().take().unwrap();
+            let mut text = String::new();
+            told.with(|story| {
+                text = format!("{:?} {:?} {:?}", state.over, story.source, story.statuses);
+                text += &format!(" {:?} {}", story.wrong, story.vcpus_done);
+            });
+            *all_steps.lock().unwrap() += state.steps;
+            if nth < var("SHOW", 1) {
+                println!("{text}\nsteps {} picked {} said {:?}", state.steps, tasks::picked().len(), state.said);
+                for (nth, thread) in state.threads.iter().enumerate() {
+                    println!("  {nth} {:20} {:?} {:?}", thread.name, thread.waits, thread.returned);
+                }
+            }
+            *all.lock().unwrap().entry(text).or_default() += 1;
+            true
+        },
+    );
+    let took = begun.elapsed().as_secs_f64();
+    for (text, many) in outcomes.lock().unwrap().iter() {
+        println!("{many} x {text}");
+    }
+    println!("{executions} in {took:.3} s, {:.0}/s, {} steps each, {} KiB hot",
+        executions as f64 / took, *steps.lock().unwrap() / executions as u64, snapshot::hot_bytes() >> 10);
+    0
 }

@@ -219,9 +219,12 @@ pub fn read(
                 return if pipe.ended || pipe.deaf { Ok(0) } else { Err(EAGAIN) };
             }
             let bytes = length.min(pipe.bytes.len());
-            for (nth, byte) in pipe.bytes.iter().take(bytes).enumerate() {
-                // SAFETY: the caller's buffer has `length` bytes.
-                unsafe { ((into + nth) as *mut u8).write(*byte) };
+            let (front, back) = pipe.bytes.as_slices();
+            let (first, into) = (bytes.min(front.len()), into as *mut u8);
+            // SAFETY: the caller's buffer has `length` bytes.
+            unsafe {
+                std::ptr::copy_nonoverlapping(front.as_ptr(), into, first);
+                std::ptr::copy_nonoverlapping(back.as_ptr(), into.add(first), bytes - first);
             }
             if !peek {
                 pipe.bytes.drain(..bytes);

@@ -100,6 +100,8 @@ pub struct Kernel {
     pub steps: u64,
     /// What QEMU said on standard output and error.
     pub said: String,
+    /// How often each of the scenario's boards was changed.
+    pub boards: Vec<u64>,
     /// Once this thread has ended, the execution ends when nothing can run, without
     /// waiting for time-outs.
     pub ends_idle_after: Option<Tid>,

@@ -32,8 +32,8 @@ pub enum Op {
     Socket(socket::Call),
     Fault { address: usize },
     Uffd(uffd::Call),
-    /// A scenario's task waits until somebody wakes its key.
-    Park { key: usize, asleep: bool },
+    /// A scenario's task waits until its board is changed.
+    Park { key: usize, version: u64 },
     /// The execution ends here.
     Never,
 }
@@ -179,13 +179,12 @@ impl Op {
             Op::Socket(call) => return call.attempt(kernel, tid),
             Op::Fault { address } => return uffd::fault(kernel, tid, *address),
             Op::Uffd(call) => return call.attempt(kernel, tid),
-            Op::Park { key, asleep } => {
-                if *asleep {
-                    return Some(0);
+            Op::Park { key, version } => {
+                if kernel.boards[*key] == *version {
+                    kernel.wait(tid, Key::Scenario(*key), None);
+                    return None;
                 }
-                *asleep = true;
-                kernel.wait(tid, Key::Scenario(*key), None);
-                return None;
+                0
             }
             Op::Never => return None,
         })

@@ -89,8 +89,10 @@ fn spawn_host(tid: Tid) {
 /// The life of a thread on the host's side: does what its C side asks for.
 fn host(tid: Tid) {
     if let Some(body) = super::boot::scenario_task(tid) {
-        let _ = body(tid);
-        super::thread::end(kernel(), tid, 0);
+        kernel().current = tid;
+        if body(tid).is_some() {
+            super::thread::end(kernel(), tid, 0);
+        }
         return;
     }
     loop {
@@ -214,14 +216,14 @@ impl Scheduler for Ready {
         if picks.len() == 1 || state.over.is_some() {
             return Some(picks[0].id());
         }
-        let current = current.filter(|current| picks.iter().any(|task| task.id() == *current));
         let pick = match &mut self.picker {
             Picker::Shuttle(scheduler) => scheduler.next_task(&picks, current, false)?,
             Picker::Replay(threads, _) => {
                 let nth = PICKED.with_borrow(Vec::len);
                 let wanted = threads.get(nth).map(|tid| TaskId::from(tid + 1));
                 let wanted = wanted.filter(|want| picks.iter().any(|task| task.id() == *want));
-                wanted.or(current).unwrap_or(picks[0].id())
+                let stays = current.filter(|now| picks.iter().any(|task| task.id() == *now));
+                wanted.or(stays).unwrap_or(picks[0].id())
             }
         };
         PICKED.with_borrow_mut(|picked| picked.push((usize::from(pick) - 1) as u8));

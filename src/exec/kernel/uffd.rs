@@ -29,6 +29,9 @@ pub struct Faults {
     missing: BTreeSet<usize>,
     /// (file, start, end).
     ranges: Vec<(usize, usize, usize)>,
+    /// The largest range that was ever registered, which is the guest's RAM: start,
+    /// bytes.
+    pub largest: (usize, usize),
 }
 
 /// An `ioctl` on a userfaultfd.
@@ -168,6 +171,10 @@ impl Call {
                     return error(EINVAL);
                 }
                 kernel.faults.ranges.push((file, range().0, range().1));
+                let bytes = range().1 - range().0;
+                if kernel.faults.largest.1 < bytes {
+                    kernel.faults.largest = (range().0, bytes);
+                }
                 // WAKE, COPY, ZEROPAGE.
                 *word(3) = 0b11100;
             }
@@ -216,4 +223,10 @@ fn place(kernel: &mut Kernel, to: usize, from: Option<usize>, bytes: u64, mode: 
 /// The missing pages.
 pub fn missing_pages(kernel: &Kernel) -> Vec<usize> {
     kernel.faults.missing.iter().copied().collect()
+}
+
+/// The first byte of a page that is there.
+pub fn byte(address: usize) -> u8 {
+    // SAFETY: a page of the arena; a missing one is brought by the fault's handler.
+    unsafe { (address as *const u8).read_volatile() }
 }
