@@ -100,6 +100,7 @@ pub fn start(
     }
     state.steps = 0;
     state.said.clear();
+    state.threads.iter_mut().for_each(|thread| thread.idle = true);
     self::boot().tasks.clear();
     let variables = [(image.data_start, image.data_end), (image.bss_start, image.bss_end)];
     snapshot::take(&variables, storage());

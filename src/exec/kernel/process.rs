@@ -40,6 +40,9 @@ pub fn call(mut op: Op) -> isize {
     }
     let state = kernel();
     let tid = state.current;
+    if state.recording.is_some() {
+        state.threads[tid].frames = backtrace();
+    }
     state.threads[tid].pending = &raw mut op as usize;
     // SAFETY: both belong to the `enter` that runs this thread.
     unsafe { (*context).leave(*HOST.load(Ordering::Relaxed)) };
@@ -129,4 +132,27 @@ pub fn same_addresses() {
             );
         }
     }
+}
+
+/// Where the image was loaded.
+pub fn image_base() -> usize {
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        base: *mut libc::c_void,
+    ) -> i32 {
+        // SAFETY: the dynamic linker's own data; the first object is the image.
+        unsafe { *base.cast::<usize>() = (*info).dlpi_addr as usize };
+        1
+    }
+    let mut base = 0;
+    // SAFETY: `first` keeps to the protocol.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut base).cast()) };
+    base
+}
+
+/// Ends this process at once.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: nothing is left to be done.
+    unsafe { libc::_exit(code) }
 }

@@ -5,7 +5,7 @@
 
 use super::context::Context;
 use super::process;
-use super::state::{Ending, Kernel, Tid, kernel};
+use super::state::{Ending, Kernel, Step, Tid, kernel};
 use super::sync::Op;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use std::cell::RefCell;
@@ -19,8 +19,8 @@ pub enum Strategy {
     Random { seed: u64, executions: usize },
     /// Probabilistic concurrency testing.
     Pct { seed: u64, depth: usize, executions: usize },
-    /// These threads, then steadily.
-    Replay(Vec<Tid>),
+    /// These threads where they are given and can run, else steadily.
+    Replay(Vec<Option<Tid>>),
 }
 
 /// More operations than any execution needs.
@@ -125,6 +125,7 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
     if kernel().threads[tid].waits.is_empty() {
         switch();
     }
+    let mut waited = false;
     loop {
         let kernel = kernel();
         if kernel.over.is_some() {
@@ -137,12 +138,26 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
             return None;
         }
         if let Some(result) = op.attempt(kernel, tid) {
+            if kernel.recording.is_some() {
+                record(tid, op, waited);
+            }
             return (kernel.over.is_none()).then_some(result);
         }
+        waited = true;
         if kernel.threads[tid].returned.is_some() {
             return None;
         }
         switch();
+    }
+}
+
+/// Keeps an operation for a witness, with the callers that `process::call` left.
+fn record(tid: Tid, op: &Op, waited: bool) {
+    let state = kernel();
+    let frames = std::mem::take(&mut state.threads[tid].frames);
+    let (what, object) = op.name();
+    if let Some(steps) = &mut state.recording {
+        steps.push(Step { tid, what, object, frames, waited });
     }
 }
 
@@ -162,7 +177,7 @@ pub fn choose(many: usize) -> usize {
 enum Picker {
     Shuttle(Box<dyn Scheduler + Send>),
     /// The threads to pick, and whether it has begun.
-    Replay(Vec<Tid>, bool),
+    Replay(Vec<Option<Tid>>, bool),
 }
 
 /// A scheduler that leaves out the threads that wait.
@@ -213,6 +228,14 @@ impl Scheduler for Ready {
             }
             state.quiet();
         }
+        let of_qemu = |task: &&Task| {
+            tid(task.id()).is_some_and(|tid| {
+                state.threads.get(tid).is_none_or(|thread| thread.context.is_some())
+            })
+        };
+        if state.bql != 0 && !picks.iter().any(of_qemu) {
+            state.tick();
+        }
         if picks.len() == 1 || state.over.is_some() {
             return Some(picks[0].id());
         }
@@ -220,7 +243,7 @@ impl Scheduler for Ready {
             Picker::Shuttle(scheduler) => scheduler.next_task(&picks, current, false)?,
             Picker::Replay(threads, _) => {
                 let nth = PICKED.with_borrow(Vec::len);
-                let wanted = threads.get(nth).map(|tid| TaskId::from(tid + 1));
+                let wanted = threads.get(nth).copied().flatten().map(|tid| TaskId::from(tid + 1));
                 let wanted = wanted.filter(|want| picks.iter().any(|task| task.id() == *want));
                 let stays = current.filter(|now| picks.iter().any(|task| task.id() == *now));
                 wanted.or(stays).unwrap_or(picks[0].id())

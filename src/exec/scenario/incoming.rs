@@ -5,12 +5,16 @@ use super::board::Board;
 use super::channel::{Channel, listens};
 use super::qmp::Qmp;
 use super::task::{act, add, dawdle};
-use crate::exec::kernel::state::kernel;
+use crate::exec::judge::{self, Breach, Names};
+use crate::exec::kernel::state::{Ending, kernel};
 use crate::exec::kernel::tasks::choose;
 use crate::exec::kernel::sync::Op;
 use crate::exec::peer::{self, Guest, Outcome, Script, Shared, Source, State, Status};
+use crate::exec::kernel::uffd;
+use crate::exec::search::Scenario;
+use crate::lock::Rule;
 use serde_json::json;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The names of QEMU's listeners.
 pub const MONITOR: &str = "qmp";
@@ -98,9 +102,9 @@ impl Shared for Board<State> {
     }
 }
 
-/// The boot task: negotiates, sets the capabilities, and lets QEMU listen. Leaves
-/// its monitor connection in `monitor`.
-pub fn boot(script: &Script, monitor: &Mutex<Option<Qmp>>) -> Result<(), String> {
+/// The boot task: negotiates, sets the capabilities, and lets QEMU listen; gives
+/// its monitor connection.
+pub fn boot(script: &Script) -> Result<Qmp, String> {
     while !listens(MONITOR) {
         act(Op::Yield);
     }
@@ -118,11 +122,89 @@ pub fn boot(script: &Script, monitor: &Mutex<Option<Qmp>>) -> Result<(), String>
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     qmp.command("migrate-incoming", json!({ "uri": format!("unix:{INCOMING}") }))?;
-    *monitor.lock().expect("one OS thread") = Some(qmp);
-    Ok(())
+    Ok(qmp)
+}
+
+/// The scenario, ready to be run: with QEMU's monitor, and the story of the
+/// execution that runs.
+pub struct Running {
+    pub incoming: Incoming,
+    pub monitor: Qmp,
+    story: Mutex<Option<Arc<Board<Story>>>>,
+}
+
+impl Running {
+    pub fn new(incoming: Incoming, monitor: Qmp) -> Running {
+        Running { incoming, monitor, story: Mutex::new(None) }
+    }
+
+    fn story<R>(&self, look: impl FnOnce(&Story) -> R) -> R {
+        let story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
+        story.as_ref().expect("an execution has begun").look(|story| look(story))
+    }
+}
+
+impl Scenario for Running {
+    fn begin(&self) {
+        let story = self.incoming.begin(&self.monitor);
+        *self.story.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
+    }
+
+    fn judge(&self, names: &dyn Names) -> Vec<Breach> {
+        let state = kernel();
+        let mut all = judge::general(state, names);
+        self.story(|story| {
+            if state.over == Some(Ending::Quiet) {
+                match story.finished() {
+                    true => all.extend(self.incoming.compare()),
+                    false => all.push(judge::hang(state, names)),
+                }
+                if story.finished() {
+                    all.extend(judge::never_joined(state));
+                }
+            }
+            let wrong = |wrong: &String| Breach::new(Rule::GuestLost, wrong.clone());
+            all.extend(story.wrong.iter().take(1).map(wrong));
+        });
+        all
+    }
+
+    fn outcome(&self) -> String {
+        self.story(|story| {
+            let source = match &story.source {
+                None => "waits".to_string(),
+                Some(Outcome::Completed) => "completed".into(),
+                Some(Outcome::Paused) => "paused".into(),
+                Some(Outcome::Failed(_)) => "failed".into(),
+                Some(Outcome::Hangs(_)) => "hangs".into(),
+            };
+            format!("{}; source {source}", story.statuses.join(" > "))
+        })
+    }
+}
+
+impl Story {
+    /// Both sides are done, whatever came of it.
+    fn finished(&self) -> bool {
+        self.source == Some(Outcome::Completed)
+            && self.statuses.last().is_some_and(|status| status == "completed")
+    }
 }
 
 impl Incoming {
+    /// The guest's memory, page by page, with what the source had.
+    fn compare(&self) -> Option<Breach> {
+        let (start, bytes) = kernel().faults.largest;
+        let pages = &self.guest.blocks[0].pages;
+        if bytes == 0 && self.script.postcopy {
+            return Some(Breach::new(Rule::GuestLost, "no memory was registered"));
+        }
+        let differs = |page: &usize| uffd::page(start + page * 4096) != [pages[*page]; 4096];
+        let page = (0..bytes / 4096).find(differs)?;
+        let message = format!("page {page} is not what the source sent");
+        Some(Breach::new(Rule::GuestLost, message))
+    }
+
     /// Adds the tasks of one execution; gives what they will have to tell.
     pub fn begin(&self, monitor: &Qmp) -> Arc<Board<Story>> {
         let story = Arc::new(Board::new(Story::default()));
@@ -248,7 +330,7 @@ impl Incoming {
             let page = (start + nth * 7) % pages.len();
             let address = kernel().faults.largest.0 + page * 4096;
             act(Op::Fault { address });
-            let found = crate::exec::kernel::uffd::byte(address);
+            let found = uffd::byte(address);
             if found != pages[page] {
                 let wrong = format!("page {page} has {found:#x}, not {:#x}", pages[page]);
                 story.with(|story| story.wrong.push(wrong));

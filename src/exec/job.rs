@@ -1,0 +1,116 @@
+//! What an image is told to do, and what it answers, a line of JSON each.
+//! Must not know: how schedules are made, or how a result is shown.
+
+use crate::lock::Rule;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// On the image's stdin, one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// 1.
+    pub schema: u32,
+    /// QEMU's version, as `10.0.13`.
+    pub version: String,
+    pub scenario: String,
+    pub strategy: Strategy,
+    pub seed: u64,
+    /// At most so many.
+    pub executions: Option<u64>,
+    /// At most so long.
+    pub budget_ms: Option<u64>,
+    /// Where the Big QEMU Lock is in the image.
+    pub bql: Option<u64>,
+    /// Not a search: this schedule, once.
+    pub replay: Option<Vec<Option<u32>>>,
+}
+
+/// How the next thread is picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Random priorities with few changes.
+    #[default]
+    Pct,
+    /// Any thread at every step.
+    Random,
+}
+
+impl Strategy {
+    /// Its name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Pct => "pct",
+            Strategy::Random => "random",
+        }
+    }
+}
+
+/// On the image's stdout, one line each; the last is `done` or `refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// QEMU has booted and its memory is kept; executions begin.
+    Booted { wall_ms: u64 },
+    /// So many executions so far.
+    Progress { executions: u64 },
+    /// An execution broke a rule. The same breach comes once.
+    Violation(Violation),
+    /// The search is over: by its number of executions, its budget or a signal.
+    Done(Done),
+    /// The job cannot be done.
+    Refused { message: String, help: String },
+}
+
+/// A rule that an execution broke.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Violation {
+    pub rule: Rule,
+    pub message: String,
+    /// The execution in which it came first, from 1.
+    pub execution: u64,
+    /// At each point where more than one thread could go on: the one that has to,
+    /// or none where the one that runs just goes on.
+    pub schedule: Vec<Option<u32>>,
+    /// Names by number.
+    pub threads: Vec<String>,
+    /// What the threads did in it.
+    pub steps: Vec<Picked>,
+}
+
+/// An operation of a witness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Picked {
+    pub thread: u32,
+    /// `lock`, `recv` …
+    pub what: String,
+    /// As QEMU calls it.
+    pub object: String,
+    /// Return addresses, innermost first; none for the scenario's own.
+    pub frames: Vec<u64>,
+    /// It had to wait first.
+    pub waited: bool,
+}
+
+/// What the search came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {
+    pub executions: u64,
+    /// Executions that broke a rule.
+    pub violated: u64,
+    /// Executions that ran into the bound of operations: of these nothing is known.
+    pub cut: u64,
+    /// Operations of all executions.
+    pub steps: u64,
+    pub wall_ms: u64,
+    /// Of all schedules: the same seed, the same hash.
+    pub hash: String,
+    /// What the executions came to, with how many did.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Whether it was stopped before its number of executions or its budget.
+    pub interrupted: bool,
+}
