@@ -36,7 +36,7 @@ pub enum Command {
     PostcopyResume,
     /// Asks for the received bitmap of a block.
     RecvBitmap(String),
-    /// Since 9.2; a 7.2 does not know it and gives up.
+    /// Since 10.0; a 7.2 does not know it and gives up.
     SwitchoverStart,
 }
 
