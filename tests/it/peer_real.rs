@@ -12,6 +12,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -195,6 +197,24 @@ fn a_real_destination_takes_a_precopy() {
     }
 }
 
+/// A preempt channel that counts the bytes sent.
+struct Counted(Socket, Arc<AtomicUsize>);
+
+impl Wire for Counted {
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.1.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.0.send(bytes)
+    }
+
+    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.0.recv(bytes)
+    }
+
+    fn shutdown(&mut self) {
+        self.0.shutdown();
+    }
+}
+
 /// A postcopy into a real QEMU; with a pause, and a page that is faulted on
 /// while it is paused. The number of requests.
 fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usize {
@@ -214,10 +234,12 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
     let shared = Monitor::new(State::new(&guest));
     let mut source = Source::new(&guest, &script, &shared);
     let folder = qemu.folder.clone();
+    let urgent = Arc::new(AtomicUsize::new(0));
     let connect = |name: &'static str| {
-        let path = folder.join(name);
+        let (path, urgent) = (folder.join(name), urgent.clone());
         move || -> std::io::Result<Box<dyn Wire + Send>> {
-            Ok(Box::new(Socket::new(UnixStream::connect(&path)?)))
+            let socket = Socket::new(UnixStream::connect(&path)?);
+            Ok(Box::new(Counted(socket, urgent.clone())))
         }
     };
     let mut wire = Some(wire);
@@ -262,6 +284,7 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
     qemu.monitor.wait_for("completed");
     assert!(qemu.is_running() && qemu.has_memory(), "{name}");
     assert_eq!(shared.with(|state| state.pending()), 0);
+    assert_eq!(urgent.load(Ordering::Relaxed) > 4096, preempt, "{name}");
     shared.with(|state| state.requested)
 }
 

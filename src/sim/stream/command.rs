@@ -105,7 +105,7 @@ impl Command {
                 if fits { Ok(Self::RecvBitmap(block)) } else { Err(wrong()) }
             }
             11 => empty(Self::SwitchoverStart),
-            1..=11 => Err(wrong()),
+            2 | 3 | 7 => Err(wrong()),
             _ => Err(Broken::malformed(at, format!("unknown command {number}"))),
         }
     }
