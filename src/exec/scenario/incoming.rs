@@ -25,7 +25,8 @@ pub const RECOVER: &str = "recover";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Break {
     Never,
-    /// While the guest runs on the destination and pages are missing.
+    /// While the guest runs on the destination, pages are missing, and the source
+    /// has had a request for one.
     Running,
     /// Anywhere after the source has gone over to postcopy.
     Anywhere,
@@ -175,8 +176,8 @@ impl Scenario for Running {
                 None => "waits".to_string(),
                 Some(Outcome::Completed) => "completed".into(),
                 Some(Outcome::Paused) => "paused".into(),
-                Some(Outcome::Failed(_)) => "failed".into(),
-                Some(Outcome::Hangs(_)) => "hangs".into(),
+                Some(Outcome::Failed(why)) => format!("failed ({why})"),
+                Some(Outcome::Hangs(why)) => format!("hangs ({why})"),
             };
             format!("{}; source {source}", story.statuses.join(" > "))
         })
@@ -347,9 +348,10 @@ fn network(
     story: &Board<Story>,
     wire: &Board<Option<Channel>>,
 ) {
-    match breaks {
-        Break::Running => story.wait(|story| story.runs.then_some(())),
-        _ => state.wait(|state| (state.status == Status::PostcopyActive).then_some(())),
+    state.wait(|state| (state.status == Status::PostcopyActive).then_some(()));
+    if breaks == Break::Running {
+        story.wait(|story| story.runs.then_some(()));
+        state.wait(|state| (state.requested > 0).then_some(()));
     }
     dawdle(40);
     if story.with(|story| story.source.is_some()) {
