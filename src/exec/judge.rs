@@ -109,7 +109,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
     if waits.is_empty() {
         // No lock is in it: all that wait and were begun for this migration.
         let blocked = state.threads.iter().enumerate();
-        let blocked = blocked.filter(|(_, thread)| thread.context.is_some() && !thread.idle);
+        let blocked = blocked.filter(|(_, thread)| !thread.scenario && !thread.idle);
         waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, *thread.waits.first()?))));
     }
     waits.sort_by_key(|(tid, _)| *tid);
@@ -123,7 +123,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
 
 /// Threads of QEMU that ended and that nobody joined.
 pub fn never_joined(state: &Kernel) -> Vec<Breach> {
-    let ended = state.threads.iter().filter(|thread| thread.context.is_some());
+    let ended = state.threads.iter().filter(|thread| !thread.scenario);
     let left = ended.filter(|thread| {
         thread.returned.is_some() && !thread.detached && !thread.joined && !thread.idle
     });

@@ -60,7 +60,7 @@ pub fn run(
         violated: 0,
         cut: 0,
         steps: 0,
-        hash: 0xcbf2_9ce4_8422_2325,
+        hash: 0,
         outcomes: BTreeMap::new(),
         known: Vec::new(),
         fresh: None,
@@ -92,6 +92,11 @@ pub fn run(
                 tally.fresh.is_none() && began.elapsed() < budget
             },
         );
+        {
+            // The runs' hashes, one after the other.
+            let mut tally = lock(&tally);
+            tally.hash = tally.hash.rotate_left(5) ^ tasks::schedules();
+        }
         let fresh = lock(&tally).fresh.take();
         if let Some((breach, schedule)) = fresh {
             let execution = lock(&tally).executions;
@@ -123,10 +128,6 @@ impl Tally {
         self.steps += kernel().steps;
         self.cut += u64::from(kernel().over == Some(Ending::Steps));
         let schedule = tasks::picked();
-        for tid in &schedule {
-            // FNV-1a.
-            self.hash = (self.hash ^ *tid as u64).wrapping_mul(0x0100_0000_01b3);
-        }
         let breaches = scenario.judge(names);
         self.violated += u64::from(!breaches.is_empty());
         *self.outcomes.entry(scenario.outcome()).or_default() += 1;

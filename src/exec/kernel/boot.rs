@@ -51,7 +51,7 @@ pub fn scenario_task(tid: Tid) -> Option<Body> {
 /// Adds a task to the execution that is about to begin.
 pub fn add_task(name: &str, body: Body) -> Tid {
     let threads = &mut kernel().threads;
-    threads.push(Thread { name: name.into(), ..Thread::default() });
+    threads.push(Thread { name: name.into(), scenario: true, ..Thread::default() });
     boot().tasks.push((threads.len() - 1, body));
     threads.len() - 1
 }

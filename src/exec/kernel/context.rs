@@ -1,6 +1,6 @@
-//! Two stacks for a thread: QEMU's C code runs on one in the arena, with a block
-//! of thread-local storage of its own; the operations that it asks for run on the
-//! stack of its task. A switch between the two is a handful of instructions.
+//! A stack for each thread: of QEMU in the arena, with a block of thread-local
+//! storage of its own; of a scenario's task outside, so that putting the arena back
+//! leaves it alone. A switch between two is a handful of instructions.
 //! Must not know: operations.
 
 use super::arena;
@@ -152,17 +152,64 @@ impl Context {
         }
     }
 
-    /// Runs the thread until it calls `leave`.
-    pub fn enter(&mut self, host: &mut usize) {
-        set_thread_pointer(self.fs);
-        // SAFETY: `sp` was left by `switch` or laid out by `new`.
-        unsafe { switch(host, self.sp) };
-        set_thread_pointer(HOME.load(Ordering::Relaxed));
+    /// A task of ours that will call `body`, which does not return, with `argument`.
+    pub fn on(stack: &Stack, body: usize, argument: usize) -> Context {
+        prepare();
+        let sp = stack.0 + STACK_OF_TASK - 128 - 8;
+        let words = [0, 0, argument, body, 0, 0, first_frame as *const () as usize, 0];
+        for (nth, word) in words.into_iter().enumerate() {
+            // SAFETY: the top of the stack, as in `new`.
+            unsafe { (sp as *mut usize).add(nth).write(word) };
+        }
+        Context { sp, fs: HOME.load(Ordering::Relaxed) }
     }
 
-    /// From the C stack: back to where `enter` was called, until it is again.
-    pub fn leave(&mut self, host: usize) {
-        // SAFETY: `host` was saved by the `enter` that runs this thread.
-        unsafe { switch(&raw mut self.sp, host) };
+    /// Goes on at `to`, until somebody switches to what is then at `save`.
+    ///
+    /// # Safety
+    /// `to` was left by this function or laid out by the two above.
+    pub unsafe fn switch(save: *mut Context, to: Context) {
+        // SAFETY: see above; `save` belongs to the stack that runs.
+        unsafe {
+            if (*save).fs != to.fs {
+                set_thread_pointer(to.fs);
+            }
+            switch(&raw mut (*save).sp, to.sp);
+        }
+    }
+
+    /// The host's side: the stack of the process.
+    pub fn host() -> Context {
+        prepare();
+        Context { sp: 0, fs: HOME.load(Ordering::Relaxed) }
+    }
+}
+
+/// Bytes of a task's stack.
+const STACK_OF_TASK: usize = 256 << 10;
+
+/// A stack for a task of ours, outside of the arena; with a page below it that
+/// nothing may touch.
+#[derive(Debug)]
+pub struct Stack(usize);
+
+impl Default for Stack {
+    fn default() -> Stack {
+        // SAFETY: a fresh mapping, whose lowest page is made inaccessible.
+        unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let at = libc::mmap(std::ptr::null_mut(), STACK_OF_TASK, protection, flags, -1, 0);
+            assert!(at != libc::MAP_FAILED, "no memory for the stack of a task");
+            libc::mprotect(at, arena::PAGE, libc::PROT_NONE);
+            Stack(at as usize)
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: mapped above, and nobody runs on it.
+        unsafe { libc::munmap(self.0 as *mut _, STACK_OF_TASK) };
     }
 }

@@ -4,7 +4,7 @@
 
 use super::state::{Ending, kernel};
 use super::sync::Op;
-use super::{process, snapshot, uffd};
+use super::{process, snapshot, tasks, uffd};
 use std::arch::naked_asm;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -61,7 +61,10 @@ unsafe extern "C" fn handler(
             return;
         }
     }
-    if !process::running() {
+    // A bad pointer that an operation was given is QEMU's crash as well.
+    let state = kernel();
+    let of_qemu = tasks::on() && state.threads.get(state.current).is_some_and(|t| !t.scenario);
+    if !process::running() && !of_qemu {
         // Our own: let it crash as it would.
         // SAFETY: the default action.
         unsafe { libc::signal(signal, libc::SIG_DFL) };

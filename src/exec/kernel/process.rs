@@ -2,51 +2,42 @@
 //! process: exit, abort, a failed assertion.
 //! Must not know: what is asked for.
 
-use super::context::Context;
 use super::state::{Ending, Tid, kernel};
 use super::sync::Op;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
+use super::tasks;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-static CONTEXT: AtomicPtr<Context> = AtomicPtr::new(null_mut());
-static HOST: AtomicPtr<usize> = AtomicPtr::new(null_mut());
-static ANSWER: AtomicIsize = AtomicIsize::new(0);
+static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// Whose C code runs now, and where its host left off; null: nobody's.
-pub fn set_running(context: *mut Context, host: *mut usize) {
-    CONTEXT.store(context, Ordering::Relaxed);
-    HOST.store(host, Ordering::Relaxed);
+/// Whether C code of QEMU goes on now.
+pub fn set_running(running: bool) {
+    RUNNING.store(running, Ordering::Relaxed);
 }
 
-/// Whether C code of QEMU runs.
+/// Whether C code of QEMU runs, and not an operation that it asked for.
 pub fn running() -> bool {
-    !CONTEXT.load(Ordering::Relaxed).is_null()
-}
-
-/// What an operation gave, for the thread that goes on next.
-pub fn answer(tid: Tid, result: isize) {
-    kernel().threads[tid].pending = 0;
-    ANSWER.store(result, Ordering::Relaxed);
+    RUNNING.load(Ordering::Relaxed)
 }
 
 /// Asks the kernel for an operation, from the C stack.
 pub fn call(mut op: Op) -> isize {
-    let context = CONTEXT.load(Ordering::Relaxed);
-    if context.is_null() {
-        // Constructors of the image: one thread, and nothing to wait for.
-        let state = kernel();
-        let tid = state.current;
-        return op.attempt(state, tid).expect("a constructor does not wait");
-    }
     let state = kernel();
     let tid = state.current;
+    if !tasks::on() {
+        // Constructors of the image: one thread, and nothing to wait for.
+        return op.attempt(state, tid).expect("a constructor does not wait");
+    }
     if state.recording.is_some() {
         state.threads[tid].frames = backtrace();
     }
-    state.threads[tid].pending = &raw mut op as usize;
-    // SAFETY: both belong to the `enter` that runs this thread.
-    unsafe { (*context).leave(*HOST.load(Ordering::Relaxed)) };
-    ANSWER.load(Ordering::Relaxed)
+    set_running(false);
+    match tasks::perform(tid, &mut op) {
+        Some(result) => {
+            set_running(true);
+            result
+        }
+        None => tasks::leave(tid),
+    }
 }
 
 /// The execution ended: this thread does not go on.

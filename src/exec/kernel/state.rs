@@ -41,9 +41,11 @@ pub enum Key {
 pub struct Thread {
     /// As QEMU names it, or the scenario.
     pub name: String,
-    /// Its C side; none for a scenario's task.
+    /// Where it is; none for a scenario's task that has not begun.
     pub context: Option<Context>,
-    /// The operation that its C side asked for and that is not done yet.
+    /// It is a task of the scenario.
+    pub scenario: bool,
+    /// The operation that it asked for and that is not done yet.
     pub pending: usize,
     /// What it waits for; nothing: it is ready.
     pub waits: Vec<Key>,
@@ -235,10 +237,10 @@ impl Kernel {
         std::mem::take(&mut self.threads[tid].expired)
     }
 
-    /// The operation at the address that a thread left.
+    /// The operation that a thread asked for and that is not done yet.
     ///
     /// # Safety
-    /// `pending` is the address of a live operation on the thread's C stack.
+    /// The thread is suspended: its operation lies on its stack.
     pub unsafe fn pending(&self, tid: Tid) -> Option<&'static mut Op> {
         let address = self.threads[tid].pending;
         // SAFETY: see above.

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::state::{Kernel, Key, Thread, Tid};
-use super::{process, tasks};
+use super::process;
 
 /// A new thread that calls `body`.
 pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Tid {
@@ -14,7 +14,6 @@ pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) 
         detached,
         ..Thread::default()
     });
-    tasks::spawn(tid);
     tid
 }
 
