@@ -142,6 +142,8 @@ pub struct Kernel {
     pub recording: Option<Vec<Step>>,
     /// How often each of the scenario's boards was changed.
     pub boards: Vec<u64>,
+    /// The execution ends when nothing can run, without waiting for time-outs.
+    pub ends_idle: bool,
     /// Once this thread has ended, the execution ends when nothing can run, without
     /// waiting for time-outs.
     pub ends_idle_after: Option<Tid>,
@@ -219,7 +221,7 @@ impl Kernel {
     /// Nothing can run: time goes on to the next time-out, or the execution ends.
     pub fn quiet(&mut self) {
         let ended = |tid: Tid| self.threads[tid].returned.is_some();
-        if self.ends_idle_after.is_some_and(ended) {
+        if self.ends_idle || self.ends_idle_after.is_some_and(ended) {
             return self.end(Ending::Quiet);
         }
         let next = self.threads.iter().filter_map(|thread| thread.deadline).min();

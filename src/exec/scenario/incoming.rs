@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const MONITOR: &str = "qmp";
 pub const INCOMING: &str = "incoming";
 pub const RECOVER: &str = "recover";
+/// In nanoseconds: shorter than any of the timers that QEMU has then.
+const MOMENT: u64 = 1_000_000;
 
 /// Where the network fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Incoming {
     pub script: Script,
     /// Where the network fails once, to be mended.
     pub breaks: Break,
+    /// The user recovers at once, not when QEMU has come to rest.
+    pub hasty: bool,
     /// So many vCPUs touch every page once the guest runs.
     pub vcpus: usize,
 }
@@ -156,7 +160,7 @@ impl Scenario for Running {
         let mut all = judge::general(state, names);
         self.story(|story| {
             if state.over == Some(Ending::Quiet) {
-                match story.finished() {
+                match story.finished() && story.vcpus_done == self.incoming.vcpus {
                     true => all.extend(self.incoming.compare()),
                     false => all.push(judge::hang(state, names)),
                 }
@@ -274,6 +278,7 @@ impl Incoming {
             channel.close();
         }
         story.with(|story| story.source = Some(outcome));
+        self.rest(story);
     }
 
     /// The source's return path thread, one connection after the other.
@@ -312,7 +317,13 @@ impl Incoming {
             let status = event["data"]["status"].as_str().unwrap_or_default().to_string();
             let paused = status == "postcopy-paused";
             story.with(|story| story.statuses.push(status));
+            self.rest(story);
             if paused {
+                if !self.hasty {
+                    // Time goes on when nothing can run: all threads are at rest.
+                    let until = kernel().now + MOMENT;
+                    act(Op::Sleep { until, asleep: false });
+                }
                 let uri = json!({ "uri": format!("unix:{RECOVER}") });
                 match qmp.out_of_band("migrate-recover", uri) {
                     Ok(_) => story.with(|story| story.recovers = true),
@@ -338,6 +349,15 @@ impl Incoming {
             }
         }
         story.with(|story| story.vcpus_done += 1);
+        self.rest(story);
+    }
+
+    /// Once all is done, the execution need not wait for QEMU's timers.
+    fn rest(&self, story: &Board<Story>) {
+        let all = |story: &Story| story.finished() && story.vcpus_done == self.vcpus;
+        if story.look(all) {
+            kernel().ends_idle = true;
+        }
     }
 }
 

@@ -25,7 +25,13 @@ const PRECOPY: usize = 6;
 
 /// The names of all scenarios, as on the command line.
 pub fn names() -> Vec<&'static str> {
-    vec!["precopy", "postcopy", "postcopy-recover", "postcopy-break-anytime"]
+    vec![
+        "precopy",
+        "postcopy",
+        "postcopy-recover",
+        "postcopy-recover-at-once",
+        "postcopy-break-anytime",
+    ]
 }
 
 /// A scenario before boot.
@@ -44,11 +50,14 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
     let (script, breaks) = match name {
         "precopy" => (Script::precopy(version), Break::Never),
         "postcopy" => (postcopy, Break::Never),
-        "postcopy-recover" => (postcopy, Break::Running),
+        "postcopy-recover" | "postcopy-recover-at-once" => (postcopy, Break::Running),
         "postcopy-break-anytime" => (postcopy, Break::Anywhere),
         _ => return None,
     };
-    let incoming = Incoming { guest, script, breaks, vcpus: VCPUS };
+    let hasty = name == "postcopy-recover-at-once";
+    // Nothing registers the memory of a precopy, where vCPUs could find it.
+    let vcpus = if script.postcopy { VCPUS } else { 0 };
+    let incoming = Incoming { guest, script, breaks, hasty, vcpus };
     Some(Setup { incoming, monitor: Arc::default() })
 }
 
