@@ -57,7 +57,19 @@ pub fn wait(state: &Kernel, key: Key, names: &dyn Names) -> String {
     }
 }
 
-/// What the end alone says: a crash, an exit, a stall that was seen.
+/// QEMU has ended itself with an error, and the guest is nowhere else.
+pub fn lost(state: &Kernel) -> Option<Breach> {
+    let Some(Ending::Exit(code)) = state.over.as_ref().filter(|over| **over != Ending::Exit(0))
+    else {
+        return None;
+    };
+    let last = state.said.lines().last().unwrap_or("nothing").to_string();
+    let who = name(state, state.ended_by);
+    let message = format!("the guest is lost: {who} ends QEMU with exit({code}) and says: {last}");
+    Some(Breach::new(Rule::GuestLost, message))
+}
+
+/// What the end alone says: a crash, a stall that was seen.
 pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all = state.noted.clone();
     if let Some(stall) = &state.worst_stall {
@@ -79,13 +91,7 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
                 () if what.contains("SIG") => Rule::UseAfterTeardown,
                 () => Rule::IllegalTransition,
             };
-            all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.current))));
-        }
-        Some(Ending::Exit(code)) if *code != 0 => {
-            let last = state.said.lines().last().unwrap_or("nothing").to_string();
-            let who = name(state, state.current);
-            let message = format!("{who} ends QEMU with exit({code}), which said: {last}");
-            all.push(Breach::new(Rule::GuestLost, message));
+            all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
         }
         _ => {}
     }

@@ -127,6 +127,8 @@ pub struct Kernel {
     /// The thread that runs.
     pub current: Tid,
     pub over: Option<Ending>,
+    /// The thread that ran when it ended.
+    pub ended_by: Tid,
     /// Operations so far.
     pub steps: u64,
     /// What QEMU said on standard output and error.
@@ -192,7 +194,10 @@ impl Kernel {
 
     /// The execution ends; the first reason counts.
     pub fn end(&mut self, ending: Ending) {
-        self.over.get_or_insert(ending);
+        if self.over.is_none() {
+            self.over = Some(ending);
+            self.ended_by = self.current;
+        }
     }
 
     /// No thread of QEMU can run, so the environment will: if meanwhile somebody

@@ -6,7 +6,7 @@ use super::channel::{Channel, listens};
 use super::qmp::Qmp;
 use super::task::{act, add, dawdle};
 use crate::exec::judge::{self, Breach, Names};
-use crate::exec::kernel::state::{Ending, kernel};
+use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::tasks::choose;
 use crate::exec::kernel::sync::Op;
 use crate::exec::peer::{self, Guest, Outcome, Script, Shared, Source, State, Status};
@@ -85,6 +85,8 @@ pub struct Story {
     runs: bool,
     /// The destination listens again.
     recovers: bool,
+    /// The source has gone over to postcopy.
+    pub postcopy: bool,
     /// The network was cut.
     pub cut: bool,
     /// What the source came to.
@@ -149,6 +151,36 @@ impl Running {
     }
 }
 
+impl Running {
+    /// What the story adds to what the end alone says.
+    fn told(&self, story: &Story, state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+        let mut all = Vec::new();
+        // Until the source has sent the package, the guest is safe with it.
+        if story.postcopy {
+            all.extend(judge::lost(state));
+        }
+        let done = story.finished() && story.vcpus_done == self.incoming.vcpus;
+        let failed = matches!(story.source, Some(Outcome::Failed(_)));
+        match state.over {
+            Some(Ending::Quiet) if done => {
+                all.extend(self.incoming.compare());
+                all.extend(judge::never_joined(state));
+            }
+            Some(Ending::Quiet) if failed && story.postcopy => {
+                let here = story.statuses.last().map_or("none", String::as_str);
+                let message = format!("the source has failed, the destination is {here}");
+                all.push(Breach::new(Rule::GuestLost, message));
+            }
+            Some(Ending::Quiet) if failed => {}
+            Some(Ending::Quiet) => all.push(judge::hang(state, names)),
+            _ => {}
+        }
+        let wrong = |wrong: &String| Breach::new(Rule::GuestLost, wrong.clone());
+        all.extend(story.wrong.iter().take(1).map(wrong));
+        all
+    }
+}
+
 impl Scenario for Running {
     fn begin(&self) {
         let story = self.incoming.begin(&self.monitor);
@@ -158,19 +190,7 @@ impl Scenario for Running {
     fn judge(&self, names: &dyn Names) -> Vec<Breach> {
         let state = kernel();
         let mut all = judge::general(state, names);
-        self.story(|story| {
-            if state.over == Some(Ending::Quiet) {
-                match story.finished() && story.vcpus_done == self.incoming.vcpus {
-                    true => all.extend(self.incoming.compare()),
-                    false => all.push(judge::hang(state, names)),
-                }
-                if story.finished() {
-                    all.extend(judge::never_joined(state));
-                }
-            }
-            let wrong = |wrong: &String| Breach::new(Rule::GuestLost, wrong.clone());
-            all.extend(story.wrong.iter().take(1).map(wrong));
-        });
+        self.story(|story| all.extend(self.told(story, state, names)));
         all
     }
 
@@ -180,8 +200,8 @@ impl Scenario for Running {
                 None => "waits".to_string(),
                 Some(Outcome::Completed) => "completed".into(),
                 Some(Outcome::Paused) => "paused".into(),
-                Some(Outcome::Failed(why)) => format!("failed ({why})"),
-                Some(Outcome::Hangs(why)) => format!("hangs ({why})"),
+                Some(Outcome::Failed(_)) => "failed".into(),
+                Some(Outcome::Hangs(_)) => "hangs".into(),
             };
             format!("{}; source {source}", story.statuses.join(" > "))
         })
@@ -263,6 +283,8 @@ impl Incoming {
         let left = if stalls { 1 + choose(late - 1) } else { 0 };
         let slow = Slow { channel, state: state.clone(), story: story.clone(), left };
         let mut outcome = source.migrate(slow, &mut connect);
+        let over = state.with(|state| state.status != Status::Active);
+        story.with(|story| story.postcopy = over);
         while outcome == Outcome::Paused {
             story.wait(|story| story.recovers.then_some(()));
             story.with(|story| story.recovers = false);
@@ -344,7 +366,8 @@ impl Incoming {
             act(Op::Fault { address });
             let found = uffd::byte(address);
             if found != pages[page] {
-                let wrong = format!("page {page} has {found:#x}, not {:#x}", pages[page]);
+                let what = if found == 0 { "zeros" } else { "something else" };
+                let wrong = format!("a vCPU read {what} where the source had data");
                 story.with(|story| story.wrong.push(wrong));
             }
         }
