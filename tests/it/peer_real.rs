@@ -485,8 +485,10 @@ fn sent(binary: &Path, version: Version, hostile: Hostile) -> String {
         state.unwrap_or("no command is wrong").to_owned()
     };
     while started.elapsed() < Duration::from_secs(2) {
-        if let Some(code) = qemu.process.try_wait().expect("ours").map(|status| status.code()) {
-            return format!("exit {code:?}: {}", complaint(&qemu));
+        // Most often exit(1); now and then a thread that is still there crashes
+        // in the course of it, and a signal ends QEMU.
+        if qemu.process.try_wait().expect("ours").is_some() {
+            return format!("gone: {}", complaint(&qemu));
         }
         match qemu.monitor.answer("execute", "query-migrate", json!({})) {
             Some(answer) => {
@@ -506,14 +508,14 @@ fn sent(binary: &Path, version: Version, hostile: Hostile) -> String {
 fn what_real_destinations_make_of_hostile_streams() {
     for (binary, version) in qemus() {
         let whole = Hostile::Cut(usize::MAX).stream(&guest(version)).len();
-        let state = "exit Some(1): CMD_POSTCOPY_RUN in wrong postcopy state (2)";
+        let state = "gone: CMD_POSTCOPY_RUN in wrong postcopy state (2)";
         for (hostile, becomes) in [
             // It is loaded by the listen thread, whatever that does to the guest.
             (Hostile::DeviceInPostcopy, "completed"),
             // A bug of QEMU: 2 is DISCARD, set over LISTENING.
             (Hostile::ListenAfterAdvise, state),
             (Hostile::RunWithoutListen, state),
-            (Hostile::Cut(60), "exit Some(1): no command is wrong"),
+            (Hostile::Cut(60), "gone: no command is wrong"),
             (Hostile::Cut(whole - 3), "postcopy-paused"),
             (Hostile::Cut(whole), "completed"),
         ] {
