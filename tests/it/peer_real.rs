@@ -259,8 +259,12 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
                 // The main thread may fault once it has loaded the package.
                 shared.wait(|state| state.pongs.contains(&3).then_some(()));
             }
-            let all = json!({"val": 0, "size": 65536, "filename": file});
-            monitor.answer("execute", "pmemsave", all)
+            // From the other end than the background's pages come from.
+            let fault = |page: u32| {
+                let page = json!({"val": page * 4096, "size": 4096, "filename": file});
+                monitor.answer("execute", "pmemsave", page)
+            };
+            [15, 14, 13, 12].map(fault)
         });
         let (wire, mut connect) = match wire.take() {
             Some(wire) => (wire, connect("main")),
@@ -276,8 +280,10 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
             }
         };
         let ended = run(&mut source, &guest, &script, shared, wire, pause, &mut connect);
-        let answer = faults.join().expect("no panic").expect("QEMU lives");
-        assert!(answer.get("return").is_some(), "{name}: {answer}");
+        for answer in faults.join().expect("no panic") {
+            let answer = answer.expect("QEMU lives");
+            assert!(answer.get("return").is_some(), "{name}: {answer}");
+        }
         ended
     });
     assert_eq!(ended, Outcome::Completed, "{name}");
@@ -479,8 +485,10 @@ fn sent(binary: &Path, version: Version, hostile: Hostile) -> String {
         state.unwrap_or("no command is wrong").to_owned()
     };
     while started.elapsed() < Duration::from_secs(2) {
-        if let Some(code) = qemu.process.try_wait().expect("ours").map(|status| status.code()) {
-            return format!("exit {code:?}: {}", complaint(&qemu));
+        // Most often exit(1); now and then a thread that is still there crashes
+        // in the course of it, and a signal ends QEMU.
+        if qemu.process.try_wait().expect("ours").is_some() {
+            return format!("gone: {}", complaint(&qemu));
         }
         match qemu.monitor.answer("execute", "query-migrate", json!({})) {
             Some(answer) => {
@@ -500,14 +508,14 @@ fn sent(binary: &Path, version: Version, hostile: Hostile) -> String {
 fn what_real_destinations_make_of_hostile_streams() {
     for (binary, version) in qemus() {
         let whole = Hostile::Cut(usize::MAX).stream(&guest(version)).len();
-        let state = "exit Some(1): CMD_POSTCOPY_RUN in wrong postcopy state (2)";
+        let state = "gone: CMD_POSTCOPY_RUN in wrong postcopy state (2)";
         for (hostile, becomes) in [
             // It is loaded by the listen thread, whatever that does to the guest.
             (Hostile::DeviceInPostcopy, "completed"),
             // A bug of QEMU: 2 is DISCARD, set over LISTENING.
             (Hostile::ListenAfterAdvise, state),
             (Hostile::RunWithoutListen, state),
-            (Hostile::Cut(60), "exit Some(1): no command is wrong"),
+            (Hostile::Cut(60), "gone: no command is wrong"),
             (Hostile::Cut(whole - 3), "postcopy-paused"),
             (Hostile::Cut(whole), "completed"),
         ] {
