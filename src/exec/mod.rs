@@ -2,4 +2,5 @@
 //! files, memory and clock.
 //! Must not know: the simulator's model of the migration.
 
+pub mod job;
 pub mod link;
