@@ -6,7 +6,6 @@ use super::job::{Event, Job};
 use super::judge::Names;
 use super::kernel::boot::{self, Image};
 use super::kernel::process;
-use super::kernel::state::kernel;
 use super::scenario;
 use super::search;
 use std::io::{BufRead, Write};
@@ -51,7 +50,6 @@ fn run(image: &'static Image, job: &Job) {
         let help = format!("one of: {}", scenario::names().join(", "));
         return refuse(format!("no scenario is called {}", job.scenario), &help);
     };
-    kernel().bql = job.bql.map_or(0, |offset| process::image_base() + offset as usize);
     let arguments = setup.arguments();
     if let Err((ending, said)) = boot::start(image, &arguments, setup.boot()) {
         let message = format!("QEMU does not boot: {ending:?}; it said: {}", said.trim());

@@ -20,8 +20,6 @@ pub struct Job {
     pub executions: Option<u64>,
     /// At most so long.
     pub budget_ms: Option<u64>,
-    /// Where the Big QEMU Lock is in the image.
-    pub bql: Option<u64>,
     /// Not a search: this schedule, once.
     pub replay: Option<Vec<Option<u32>>>,
 }

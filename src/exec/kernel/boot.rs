@@ -98,6 +98,8 @@ pub fn start(
             return Err((ending, state.said.clone()));
         }
     }
+    // The main loop gives up the Big QEMU Lock, and nothing else, before it polls.
+    state.bql = state.threads[0].unlocked;
     state.steps = 0;
     state.said.clear();
     state.threads.iter_mut().for_each(|thread| thread.idle = true);

@@ -53,6 +53,8 @@ pub struct Thread {
     pub deadline: Option<Instant>,
     /// It stopped waiting, since time was up.
     pub expired: bool,
+    /// The mutex that it unlocked last.
+    pub unlocked: usize,
     /// Who called its operation, while that is recorded.
     pub frames: Vec<usize>,
     /// What it keeps by key (`pthread_setspecific`).

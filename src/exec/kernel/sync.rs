@@ -111,6 +111,7 @@ fn unlock(kernel: &mut Kernel, tid: Tid, address: usize) -> isize {
     mutex.count -= 1;
     if mutex.count == 0 {
         mutex.owner = 0;
+        kernel.threads[tid].unlocked = address;
         kernel.wake(Key::Mutex(address));
     }
     0
