@@ -40,6 +40,7 @@ struct Global(UnsafeCell<Option<Run>>);
 unsafe impl Sync for Global {}
 static RUN: Global = Global(UnsafeCell::new(None));
 
+#[inline]
 fn current_run() -> &'static mut Run {
     // SAFETY: one OS thread, and no reference is kept over a switch.
     unsafe {
