@@ -114,6 +114,8 @@ pub fn restore() {
     let state = kernel();
     uffd::present_all(state);
     let snapshot = snapshot().expect("one was taken");
+    // The arena's second range is that of pages.
+    arena::give_back(snapshot.ranges[1].start + snapshot.ranges[1].copy.len());
     if std::mem::take(&mut snapshot.stale) {
         snapshot.runs = runs(&snapshot.ranges);
     }

@@ -180,12 +180,16 @@ static KERNEL: Global = Global(UnsafeCell::new(None));
 #[inline]
 pub fn kernel() -> &'static mut Kernel {
     // SAFETY: one OS thread, and no reference is kept over a switch.
-    unsafe {
-        (*KERNEL.0.get()).get_or_insert_with(|| Kernel {
-            threads: vec![Thread { name: "main".into(), ..Thread::default() }],
-            ..Kernel::default()
-        })
+    match unsafe { &mut *KERNEL.0.get() } {
+        Some(kernel) => kernel,
+        none => first(none),
     }
+}
+
+#[cold]
+fn first(none: &'static mut Option<Kernel>) -> &'static mut Kernel {
+    let main = Thread { name: "main".into(), ..Thread::default() };
+    none.insert(Kernel { threads: vec![main], ..Kernel::default() })
 }
 
 impl Kernel {

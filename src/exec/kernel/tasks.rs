@@ -43,17 +43,23 @@ static RUN: Global = Global(UnsafeCell::new(None));
 #[inline]
 fn current_run() -> &'static mut Run {
     // SAFETY: one OS thread, and no reference is kept over a switch.
-    unsafe {
-        (*RUN.0.get()).get_or_insert_with(|| Run {
-            picker: Picker::new(Strategy::Steady),
-            host: Context::host(),
-            on: false,
-            tasks: Vec::new(),
-            stacks: Vec::new(),
-            panic: None,
-            ready: Vec::new(),
-        })
+    match unsafe { &mut *RUN.0.get() } {
+        Some(run) => run,
+        none => first(none),
     }
+}
+
+#[cold]
+fn first(none: &'static mut Option<Run>) -> &'static mut Run {
+    none.insert(Run {
+        picker: Picker::new(Strategy::Steady),
+        host: Context::host(),
+        on: false,
+        tasks: Vec::new(),
+        stacks: Vec::new(),
+        panic: None,
+        ready: Vec::new(),
+    })
 }
 
 /// What was picked in the execution that ended last, where there was a choice:
