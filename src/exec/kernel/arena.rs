@@ -72,6 +72,9 @@ fn reserve() {
         state.heap = BASE + size_of::<State>().next_multiple_of(PAGE);
         state.maps = BASE + HEAP;
     }
+    // Which of its pages are there is asked of the system, a page at a time.
+    // SAFETY: the range above.
+    unsafe { libc::madvise(BASE as *mut _, HEAP + MAPS, libc::MADV_NOHUGEPAGE) };
     READY.store(true, Ordering::Relaxed);
 }
 
