@@ -121,6 +121,12 @@ pub fn settle(kernel: &mut Kernel) {
 /// A range is registered: those of its pages that are not there are missing.
 fn register(kernel: &mut Kernel, start: usize, end: usize) {
     let missing = absent(kernel, start, end);
+    // They will come soon: having room for all of them at once is cheaper.
+    for run in missing.chunk_by(|one, next| one + PAGE == *next) {
+        // SAFETY: whole pages of the arena. Where the system does not know how, each
+        // page has its own fault.
+        unsafe { libc::madvise(run[0] as *mut _, run.len() * PAGE, libc::MADV_POPULATE_WRITE) };
+    }
     protect_each(&missing, false);
     kernel.faults.missing.extend(missing);
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 /// The names of QEMU's listeners.
 pub const MONITOR: &str = "qmp";
 pub const INCOMING: &str = "incoming";
-pub const RECOVER: &str = "recover";
+pub const RECOVER: &str = "r";
 
 /// Where the network fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
