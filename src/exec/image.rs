@@ -68,9 +68,11 @@ pub unsafe extern "C" fn bqlcheck_main(
     let all = outcomes.clone();
     let steps = Arc::new(Mutex::new(0));
     let all_steps = steps.clone();
-    boot::explore(
-        strategy,
-        move || *story.lock().unwrap() = Some(scenario.begin(&qmp)),
+    let kept: Arc<Mutex<Option<(String, Vec<usize>, u64)>>> = Arc::default();
+    let again = kept.clone();
+    let prepare = Arc::new(move || *story.lock().unwrap() = Some(scenario.begin(&qmp)));
+    let prepare_again = prepare.clone();
+    let end = Arc::new(
         move || {
             let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let state = kernel();
@@ -87,14 +89,28 @@ pub unsafe extern "C" fn bqlcheck_main(
                     println!("  {nth} {:20} {:?} {:?}", thread.name, thread.waits, thread.returned);
                 }
             }
-            *all.lock().unwrap().entry(text).or_default() += 1;
+            *all.lock().unwrap().entry(text.clone()).or_default() += 1;
+            if nth == var("REPLAY", usize::MAX) {
+                *kept.lock().unwrap() = Some((text, tasks::picked(), state.steps));
+                return false;
+            }
+            if let Some((before, picked, steps)) = kept.lock().unwrap().as_ref() {
+                println!("replay: {} {} {}", *before == text, *picked == tasks::picked(), *steps == state.steps);
+            }
             true
         },
     );
+    let end_again = end.clone();
+    boot::explore(strategy, move || prepare(), move || end());
+    let found = again.lock().unwrap().as_ref().map(|kept| kept.1.clone());
+    if let Some(picked) = found {
+        boot::explore(Strategy::Replay(picked), move || prepare_again(), move || end_again());
+    }
     let took = begun.elapsed().as_secs_f64();
     for (text, many) in outcomes.lock().unwrap().iter() {
         println!("{many} x {text}");
     }
+    println!("schedules {:016x}", tasks::schedules());
     println!("{executions} in {took:.3} s, {:.0}/s, {} steps each, {} KiB hot",
         executions as f64 / took, *steps.lock().unwrap() / executions as u64, snapshot::hot_bytes() >> 10);
     0
