@@ -72,6 +72,9 @@ fn reserve() {
         state.heap = BASE + size_of::<State>().next_multiple_of(PAGE);
         state.maps = BASE + HEAP;
     }
+    // Which of its pages are there is asked of the system, a page at a time.
+    // SAFETY: the range above.
+    unsafe { libc::madvise(BASE as *mut _, HEAP + MAPS, libc::MADV_NOHUGEPAGE) };
     READY.store(true, Ordering::Relaxed);
 }
 
@@ -200,8 +203,12 @@ pub fn map(bytes: usize, zeroed: bool) -> Option<usize> {
             let start = state.ranges[nth].0;
             state.ranges.copy_within(nth + 1.., nth);
             state.ranges[63] = (0, 0);
+            if zeroed {
+                zero(start, bytes);
+            }
             start
         }
+        // Pages that nobody had are zero: `give_back` sees to it.
         None => {
             let start = state.maps;
             if bytes > BASE + HEAP + MAPS - start {
@@ -211,10 +218,16 @@ pub fn map(bytes: usize, zeroed: bool) -> Option<usize> {
             start
         }
     };
-    if zeroed {
-        zero(start, bytes);
-    }
     Some(start)
+}
+
+/// The pages from `end` on, that no snapshot has, are fresh again.
+pub fn give_back(end: usize) {
+    let used = state().maps;
+    if used > end {
+        // SAFETY: whole pages of the arena, which nobody has any more.
+        unsafe { libc::madvise(end as *mut _, used - end, libc::MADV_DONTNEED) };
+    }
 }
 
 /// Gives pages back.

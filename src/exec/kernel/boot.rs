@@ -76,6 +76,12 @@ pub fn start(
 ) -> Result<(), (Ending, String)> {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
+    // What an execution gives back, the next one wants again.
+    // SAFETY: two numbers of the allocator of this process.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 1 << 20);
+    }
     let boot = boot();
     boot.image = Some(image);
     for argument in arguments {

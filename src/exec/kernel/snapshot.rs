@@ -47,6 +47,7 @@ fn protect(start: usize, bytes: usize, writable: bool) {
 /// to), and of the main thread's thread-local storage `storage`.
 pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     let state = kernel();
+    uffd::settle(state);
     let missing = state.clone();
     uffd::present_all(state);
     let mut ranges = Vec::new();
@@ -114,6 +115,8 @@ pub fn restore() {
     let state = kernel();
     uffd::present_all(state);
     let snapshot = snapshot().expect("one was taken");
+    // The arena's second range is that of pages.
+    arena::give_back(snapshot.ranges[1].start + snapshot.ranges[1].copy.len());
     if std::mem::take(&mut snapshot.stale) {
         snapshot.runs = runs(&snapshot.ranges);
     }

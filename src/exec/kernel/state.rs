@@ -36,6 +36,67 @@ pub enum Key {
     Scenario(usize),
 }
 
+/// Keys that a thread waits for, all at once. Most wake-ups concern few threads:
+/// one bit for each of 64 kinds of key says at once that a key is not here.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Waits {
+    keys: Vec<Key>,
+    bits: u64,
+}
+
+impl Key {
+    fn bit(self) -> u64 {
+        let (kind, value) = match self {
+            Key::Mutex(at) => (1, at >> 3),
+            Key::Cond(at) => (2, at >> 3),
+            Key::Futex(at) => (3, at >> 2),
+            Key::Thread(tid) => (4, tid),
+            Key::Signal => (5, 0),
+            Key::File(nth) => (6, nth ^ nth >> 27),
+            Key::Page(at) => (7, at >> 12),
+            Key::Clock => (8, 0),
+            Key::Scenario(nth) => (9, nth),
+        };
+        1 << ((value.wrapping_add(kind * 11)) & 63)
+    }
+}
+
+impl Waits {
+    pub fn push(&mut self, key: Key) {
+        self.bits |= key.bit();
+        self.keys.push(key);
+    }
+
+    pub fn clear(&mut self) {
+        self.bits = 0;
+        self.keys.clear();
+    }
+
+    #[inline]
+    pub fn contains(&self, key: &Key) -> bool {
+        self.bits & key.bit() != 0 && self.keys.contains(key)
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.bits == 0
+    }
+}
+
+impl std::ops::Deref for Waits {
+    type Target = [Key];
+
+    fn deref(&self) -> &[Key] {
+        &self.keys
+    }
+}
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.keys.fmt(f)
+    }
+}
+
 /// One thread: of QEMU, or of the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
@@ -48,7 +109,7 @@ pub struct Thread {
     /// The operation that it asked for and that is not done yet.
     pub pending: usize,
     /// What it waits for; nothing: it is ready.
-    pub waits: Vec<Key>,
+    pub waits: Waits,
     /// When it stops waiting.
     pub deadline: Option<Instant>,
     /// It stopped waiting, since time was up.
@@ -72,6 +133,7 @@ pub struct Thread {
 
 impl Thread {
     /// Whether it can run.
+    #[inline]
     pub fn ready(&self) -> bool {
         self.waits.is_empty() && self.returned.is_none()
     }
@@ -159,21 +221,27 @@ unsafe impl Sync for Global {}
 static KERNEL: Global = Global(UnsafeCell::new(None));
 
 /// The kernel. Do not keep the reference over a switch of tasks.
+#[inline]
 pub fn kernel() -> &'static mut Kernel {
     // SAFETY: one OS thread, and no reference is kept over a switch.
-    unsafe {
-        (*KERNEL.0.get()).get_or_insert_with(|| Kernel {
-            threads: vec![Thread { name: "main".into(), ..Thread::default() }],
-            ..Kernel::default()
-        })
+    match unsafe { &mut *KERNEL.0.get() } {
+        Some(kernel) => kernel,
+        none => first(none),
     }
+}
+
+#[cold]
+fn first(none: &'static mut Option<Kernel>) -> &'static mut Kernel {
+    let main = Thread { name: "main".into(), ..Thread::default() };
+    none.insert(Kernel { threads: vec![main], ..Kernel::default() })
 }
 
 impl Kernel {
     /// Whoever waits for `key` may go on.
     pub fn wake(&mut self, key: Key) {
+        let bit = key.bit();
         for thread in &mut self.threads {
-            if thread.waits.contains(&key) {
+            if thread.waits.bits & bit != 0 && thread.waits.contains(&key) {
                 thread.waits.clear();
                 thread.deadline = None;
             }

@@ -62,7 +62,9 @@ struct Mutex {
     /// The owner's number plus one; zero: free.
     owner: u32,
     count: u32,
-    _unused: [u32; 2],
+    /// Somebody has tried to lock it without waiting.
+    tried: u32,
+    _unused: u32,
     kind: i32,
 }
 
@@ -76,9 +78,14 @@ pub fn owner(address: usize) -> Option<Tid> {
     (mutex(address).owner as usize).checked_sub(1)
 }
 
+/// Whether somebody has tried to lock it without waiting.
+pub fn tried(address: usize) -> bool {
+    mutex(address).tried != 0
+}
+
 /// A fresh mutex of a kind (`PTHREAD_MUTEX_…`).
 pub fn initialise(address: usize, kind: i32) {
-    *mutex(address) = Mutex { owner: 0, count: 0, _unused: [0; 2], kind };
+    *mutex(address) = Mutex { owner: 0, count: 0, tried: 0, _unused: 0, kind };
 }
 
 /// One attempt; `None`: it waits.
@@ -155,7 +162,10 @@ impl Op {
     pub fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
         Some(match self {
             Op::Lock(address) => return lock(kernel, tid, *address, true),
-            Op::TryLock(address) => return lock(kernel, tid, *address, false),
+            Op::TryLock(address) => {
+                mutex(*address).tried = 1;
+                return lock(kernel, tid, *address, false);
+            }
             Op::Unlock(address) => unlock(kernel, tid, *address),
             Op::Wait(wait) => return wait.attempt(kernel, tid),
             Op::Signal(cond) => {

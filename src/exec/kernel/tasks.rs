@@ -8,8 +8,8 @@ pub use super::pick::Strategy;
 use super::context::{Context, Stack};
 use super::pick::Picker;
 use super::process;
-use super::state::{Ending, Step, Tid, kernel};
-use super::sync::Op;
+use super::state::{Ending, Key, Step, Tid, kernel};
+use super::sync::{self, Op};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -40,19 +40,26 @@ struct Global(UnsafeCell<Option<Run>>);
 unsafe impl Sync for Global {}
 static RUN: Global = Global(UnsafeCell::new(None));
 
+#[inline]
 fn current_run() -> &'static mut Run {
     // SAFETY: one OS thread, and no reference is kept over a switch.
-    unsafe {
-        (*RUN.0.get()).get_or_insert_with(|| Run {
-            picker: Picker::new(Strategy::Steady),
-            host: Context::host(),
-            on: false,
-            tasks: Vec::new(),
-            stacks: Vec::new(),
-            panic: None,
-            ready: Vec::new(),
-        })
+    match unsafe { &mut *RUN.0.get() } {
+        Some(run) => run,
+        none => first(none),
     }
+}
+
+#[cold]
+fn first(none: &'static mut Option<Run>) -> &'static mut Run {
+    none.insert(Run {
+        picker: Picker::new(Strategy::Steady),
+        host: Context::host(),
+        on: false,
+        tasks: Vec::new(),
+        stacks: Vec::new(),
+        panic: None,
+        ready: Vec::new(),
+    })
 }
 
 /// What was picked in the execution that ended last, where there was a choice:
@@ -178,21 +185,45 @@ extern "C" fn task(tid: usize) -> ! {
     unreachable!("a task that has ended is not picked")
 }
 
+/// A place to switch; false: the execution is over.
+fn switch(tid: Tid) -> bool {
+    match pick(tid) {
+        Some(next) if next == tid => {}
+        next => hand_over(Some(tid), next),
+    }
+    kernel().over.is_none()
+}
+
 /// Does an operation, waiting as long as it takes; none: the execution is over.
 /// There is one place to switch before the operation, and one more each time that
 /// it has to wait.
+///
+/// Unlocking has none before it: whoever ran there and wanted the mutex would find
+/// it taken and wait, as if it had run later, and whoever did not want it can run
+/// at the place before. Only `trylock` tells the two apart, so where one was tried
+/// the place stays. It has one after it instead where somebody waits: what the
+/// thread does between this and its next operation may come too late for others.
 pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
     kernel().threads[tid].pending = &raw mut *op as usize;
+    if let Op::Unlock(mutex) = *op
+        && !sync::tried(mutex)
+    {
+        let kernel = kernel();
+        kernel.steps += 1;
+        let contended = kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
+        let result = op.attempt(kernel, tid);
+        kernel.threads[tid].pending = 0;
+        if kernel.recording.is_some() {
+            record(tid, op, false);
+        }
+        return if contended && !switch(tid) { None } else { result };
+    }
     let mut waited = false;
     loop {
-        match pick(tid) {
-            Some(next) if next == tid => {}
-            next => hand_over(Some(tid), next),
-        }
-        let kernel = kernel();
-        if kernel.over.is_some() {
+        if !switch(tid) {
             return None;
         }
+        let kernel = kernel();
         kernel.steps += 1;
         if kernel.steps > STEPS {
             kernel.end(Ending::Steps);

@@ -27,6 +27,8 @@ const FEATURES: u64 = 1 << 4 | 1 << 5 | 1 << 8;
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     missing: BTreeSet<usize>,
+    /// Ranges that were ever discarded: start, bytes.
+    discarded: Vec<(usize, usize)>,
     /// (file, start, end).
     ranges: Vec<(usize, usize, usize)>,
     /// The largest range that was ever registered, which is the guest's RAM: start,
@@ -59,19 +61,79 @@ fn protect(page: usize, bytes: usize, readable: bool) {
     unsafe { libc::mprotect(page as *mut _, bytes, protection) };
 }
 
-/// The system may take these pages back (`MADV_DONTNEED`): they are missing.
+/// The system may take these pages back (`MADV_DONTNEED`): they are not there, and
+/// whoever touches them finds zeros, or is made to wait if they are registered.
 pub fn discard(kernel: &mut Kernel, start: usize, bytes: usize) {
-    let pages = (start..start + bytes).step_by(PAGE);
-    for page in pages.clone().filter(|page| !kernel.faults.missing.contains(page)) {
+    for page in (start..start + bytes).step_by(PAGE) {
         super::snapshot::touch(page);
-        arena::zero(page, PAGE);
     }
-    protect(start, bytes, false);
-    kernel.faults.missing.extend(pages);
+    give_back(start, bytes);
+    let missing: Vec<usize> = (start..start + bytes)
+        .step_by(PAGE)
+        .filter(|page| told(kernel, *page).is_some())
+        .collect();
+    protect_each(&missing, false);
+    kernel.faults.missing.extend(missing);
+    kernel.faults.discarded.push((start, bytes));
+}
+
+fn give_back(start: usize, bytes: usize) {
+    // SAFETY: whole pages of the arena.
+    unsafe { libc::madvise(start as *mut _, bytes, libc::MADV_DONTNEED) };
+}
+
+/// Protects pages, ascending, neighbours at once.
+fn protect_each(pages: &[usize], readable: bool) {
+    for run in pages.chunk_by(|one, next| one + PAGE == *next) {
+        protect(run[0], run.len() * PAGE, readable);
+    }
+}
+
+/// Those pages of a range that were discarded and that nobody has touched since,
+/// ascending.
+fn absent(kernel: &Kernel, start: usize, end: usize) -> Vec<usize> {
+    let mut absent = Vec::new();
+    let mut there = Vec::new();
+    for (from, bytes) in &kernel.faults.discarded {
+        let (first, last) = (start.max(*from), end.min(from + bytes));
+        if first >= last {
+            continue;
+        }
+        there.resize((last - first) / PAGE, 0u8);
+        // SAFETY: whole pages of the arena, and a byte for each.
+        unsafe { libc::mincore(first as *mut _, last - first, there.as_mut_ptr()) };
+        let pages = (first..last).step_by(PAGE).zip(&there);
+        absent.extend(pages.filter(|(_, there)| **there & 1 == 0).map(|(page, _)| page));
+    }
+    absent.sort_unstable();
+    absent.dedup();
+    absent
+}
+
+/// Before memory is copied, which touches all of it: what was discarded and is not
+/// there is kept, page by page.
+pub fn settle(kernel: &mut Kernel) {
+    let absent = absent(kernel, 0, usize::MAX);
+    let runs = absent.chunk_by(|one, next| one + PAGE == *next);
+    kernel.faults.discarded = runs.map(|run| (run[0], run.len() * PAGE)).collect();
+}
+
+/// A range is registered: those of its pages that are not there are missing.
+fn register(kernel: &mut Kernel, start: usize, end: usize) {
+    let missing = absent(kernel, start, end);
+    // They will come soon: having room for all of them at once is cheaper.
+    for run in missing.chunk_by(|one, next| one + PAGE == *next) {
+        // SAFETY: whole pages of the arena. Where the system does not know how, each
+        // page has its own fault.
+        unsafe { libc::madvise(run[0] as *mut _, run.len() * PAGE, libc::MADV_POPULATE_WRITE) };
+    }
+    protect_each(&missing, false);
+    kernel.faults.missing.extend(missing);
 }
 
 /// Pages are unmapped: what replaces them is not missing.
 pub fn forget(kernel: &mut Kernel, start: usize, bytes: usize) {
+    kernel.faults.discarded.retain(|(from, size)| from + size <= start || start + bytes <= *from);
     if kernel.faults.missing.range(start..start + bytes).next().is_some() {
         kernel.faults.missing.retain(|page| !(start..start + bytes).contains(page));
         protect(start, bytes, true);
@@ -80,16 +142,14 @@ pub fn forget(kernel: &mut Kernel, start: usize, bytes: usize) {
 
 /// Makes every page accessible, before memory is put back.
 pub fn present_all(kernel: &mut Kernel) {
-    for page in std::mem::take(&mut kernel.faults.missing) {
-        protect(page, PAGE, true);
-    }
+    let missing: Vec<usize> = std::mem::take(&mut kernel.faults.missing).into_iter().collect();
+    protect_each(&missing, true);
 }
 
-/// Protects the missing pages again, after memory was put back.
+/// Takes the pages away again that were not there, after memory was put back.
 pub fn protect_all(kernel: &Kernel) {
-    for page in &kernel.faults.missing {
-        protect(*page, PAGE, false);
-    }
+    kernel.faults.discarded.iter().for_each(|(start, bytes)| give_back(*start, *bytes));
+    protect_each(&missing_pages(kernel), false);
 }
 
 /// Whether a page is missing.
@@ -130,7 +190,7 @@ pub fn fault(kernel: &mut Kernel, tid: Tid, address: usize) -> Option<isize> {
 pub fn bring(kernel: &mut Kernel, page: usize, from: Option<usize>) {
     kernel.faults.missing.remove(&page);
     protect(page, PAGE, true);
-    // SAFETY: both are whole pages; the page was zeroed when it was discarded.
+    // SAFETY: both are whole pages; the page is zero since it was discarded.
     if let Some(from) = from {
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, page as *mut u8, PAGE) };
     }
@@ -171,6 +231,7 @@ impl Call {
                     return error(EINVAL);
                 }
                 kernel.faults.ranges.push((file, range().0, range().1));
+                register(kernel, range().0, range().1);
                 let bytes = range().1 - range().0;
                 if kernel.faults.largest.1 < bytes {
                     kernel.faults.largest = (range().0, bytes);

@@ -5,7 +5,7 @@ use super::super::state::kernel;
 use super::super::sync::Op;
 use super::super::{process, socket};
 use super::{result, text};
-use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, sockaddr_un, socklen_t, ssize_t};
+use libc::{c_char, c_int, c_void, iovec, msghdr, size_t, sockaddr, sockaddr_un, socklen_t, ssize_t};
 
 pub fn send(fd: c_int, parts: *const iovec, many: usize, never_wait: bool) -> ssize_t {
     let call = socket::Call::Send { fd, parts: parts as usize, many, never_wait, sent: 0 };
@@ -220,4 +220,10 @@ pub unsafe extern "C" fn __wrap_getpeername(
     // SAFETY: the caller's address and length.
     unsafe { put_name(&name, address, length) };
     0
+}
+
+/// A socket's name is no file: there is none to remove, and no file on disk is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_unlink(_: *const c_char) -> c_int {
+    result(-libc::ENOENT as isize) as c_int
 }
