@@ -8,6 +8,7 @@ use super::kernel::boot::{self, Image};
 use super::kernel::process;
 use super::scenario;
 use super::search;
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::os::raw::{c_char, c_int};
 use std::sync::Arc;
@@ -62,7 +63,7 @@ fn run(image: &'static Image, job: &Job) {
         }
     };
     emit(&Event::Booted { wall_ms: began.elapsed().as_millis() as u64 });
-    let names: Arc<dyn Names + Send + Sync> = Arc::new(Addresses);
+    let names: Arc<dyn Names + Send + Sync> = Arc::new(Addresses { roots: job.roots.clone() });
     let tell: Arc<dyn Fn(&Event) + Send + Sync> = Arc::new(emit);
     match &job.replay {
         Some(forced) => {
@@ -73,14 +74,24 @@ fn run(image: &'static Image, job: &Job) {
     }
 }
 
-/// Objects without names: by where they are.
-struct Addresses;
+/// Objects by where they are: an offset in the image, or in a structure that a
+/// variable points to. Who knows the types makes names of that.
+struct Addresses {
+    roots: BTreeMap<String, u64>,
+}
 
 impl Names for Addresses {
     fn object(&self, address: usize) -> String {
-        match address.checked_sub(process::image_base()) {
+        let base = process::image_base();
+        for (name, offset) in &self.roots {
+            if let Some(within) = process::within(base + *offset as usize, address) {
+                return format!("{name}+{within:#x}");
+            }
+        }
+        match address.checked_sub(base) {
             Some(offset) if offset < 1 << 32 => format!("qemu+{offset:#x}"),
-            _ => format!("heap {address:#x}"),
+            // The arena is always in the same place.
+            _ => format!("heap+{:#x}", address & 0xffff_ffff),
         }
     }
 }

@@ -20,6 +20,9 @@ pub struct Job {
     pub executions: Option<u64>,
     /// At most so long.
     pub budget_ms: Option<u64>,
+    /// Where the image keeps pointers to its great structures, by the name that they
+    /// have in QEMU's code: `mis`, `s`.
+    pub roots: BTreeMap<String, u64>,
     /// Not a search: this schedule, once.
     pub replay: Option<Vec<Option<u32>>>,
 }
@@ -76,6 +79,10 @@ pub struct Violation {
     pub threads: Vec<String>,
     /// What the threads did in it.
     pub steps: Vec<Picked>,
+    /// Who waits for what at the end, if that is what it is about.
+    pub waits: Vec<Waits>,
+    /// The thread that broke the rule, and its callers, if one did.
+    pub by: Option<(u32, Vec<u64>)>,
 }
 
 /// An operation of a witness.
@@ -85,12 +92,27 @@ pub struct Picked {
     pub thread: u32,
     /// `lock`, `recv` …
     pub what: String,
-    /// As QEMU calls it.
+    /// `qemu+OFFSET` in the image, `mis+OFFSET` in a structure; empty: none.
     pub object: String,
-    /// Return addresses, innermost first; none for the scenario's own.
+    /// Return addresses as offsets in the image, innermost first; none for the
+    /// scenario's own threads.
     pub frames: Vec<u64>,
     /// It had to wait first.
     pub waited: bool,
+}
+
+/// A thread that waits at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waits {
+    pub thread: u32,
+    pub what: String,
+    pub object: String,
+    pub frames: Vec<u64>,
+    /// Who holds it.
+    pub held_by: Option<u32>,
+    /// The locks that it holds.
+    pub holds: Vec<String>,
 }
 
 /// What the search came to.

@@ -2,10 +2,10 @@
 //! shows it, then on, until the job's bound.
 //! Must not know: the scenario, and who reads the events.
 
-use super::job::{Done, Event, Job, Picked, Strategy, Violation};
+use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
-use super::kernel::state::{Ending, Step, Tid, kernel};
-use super::kernel::{boot, tasks};
+use super::kernel::state::{Ending, Kernel, Key, Step, Tid, kernel};
+use super::kernel::{boot, process, sync, tasks};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -145,26 +145,55 @@ impl Tally {
 struct Witness {
     /// By point: the thread that has to be picked, or none where it does not matter.
     forced: Vec<Option<Tid>>,
-    steps: Vec<Step>,
-    threads: Vec<String>,
+    /// The kernel at its end, with the steps recorded.
+    end: Kernel,
 }
 
 impl Witness {
     fn told(&self, breach: &Breach, execution: u64, names: &dyn Names) -> Violation {
+        let object = |address: usize| match address {
+            0 => String::new(),
+            address => names.object(address),
+        };
         let step = |step: &Step| Picked {
             thread: step.tid as u32,
             what: step.what.into(),
-            object: if step.object == 0 { String::new() } else { names.object(step.object) },
-            frames: step.frames.iter().map(|frame| *frame as u64).collect(),
+            object: object(step.object),
+            frames: process::offsets(&step.frames),
             waited: step.waited,
+        };
+        let end = &self.end;
+        let wait = |(tid, key): &(Tid, Key)| {
+            let (what, address) = key.name();
+            let held_by = match key {
+                Key::Mutex(address) => sync::owner(*address).map(|owner| owner as u32),
+                _ => None,
+            };
+            Waits {
+                thread: *tid as u32,
+                what: what.into(),
+                object: object(address),
+                frames: process::offsets(&end.threads[*tid].frames),
+                held_by,
+                holds: if sync::owner(end.bql) == Some(*tid) { vec![object(end.bql)] } else { vec![] },
+            }
+        };
+        let by = match &end.over {
+            Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
+            Some(Ending::Exit(_)) => {
+                Some((end.ended_by, process::offsets(&end.threads[end.ended_by].frames)))
+            }
+            _ => None,
         };
         Violation {
             rule: breach.rule,
             message: breach.message.clone(),
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
-            threads: self.threads.clone(),
-            steps: self.steps.iter().map(step).collect(),
+            threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
+            steps: end.recording.iter().flatten().map(step).collect(),
+            waits: breach.waits.iter().map(wait).collect(),
+            by: by.map(|(tid, frames)| (tid as u32, frames)),
         }
     }
 }
@@ -203,18 +232,18 @@ fn witness(
     while forced.last() == Some(&None) {
         forced.pop();
     }
-    let (_, steps, threads) = replay(scenario, names, &forced, true);
-    Witness { forced, steps, threads }
+    let (_, end) = replay(scenario, names, &forced, true);
+    Witness { forced, end }
 }
 
-/// Runs one schedule; gives what it breaks, its steps if they are to be recorded,
-/// and the threads' names.
+/// Runs one schedule; gives what it breaks, and the kernel at its end, with the
+/// steps if they are to be recorded.
 pub fn replay(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
     forced: &[Option<Tid>],
     record: bool,
-) -> (Vec<Breach>, Vec<Step>, Vec<String>) {
+) -> (Vec<Breach>, Kernel) {
     let found = Arc::new(Mutex::new(Vec::new()));
     let (begin, end, told) = (scenario.clone(), scenario.clone(), found.clone());
     let names = names.clone();
@@ -230,9 +259,7 @@ pub fn replay(
         },
     );
     let breaches = std::mem::take(&mut *lock(&found));
-    let state = kernel();
-    let steps = state.recording.take().unwrap_or_default();
-    (breaches, steps, state.threads.iter().map(|thread| thread.name.clone()).collect())
+    (breaches, kernel().clone())
 }
 
 /// Runs one schedule and tells what it breaks, as a search would.
@@ -243,8 +270,8 @@ pub fn show(
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
     let began = Instant::now();
-    let (breaches, steps, threads) = replay(scenario, names, forced, true);
-    let witness = Witness { forced: forced.to_vec(), steps, threads };
+    let (breaches, end) = replay(scenario, names, forced, true);
+    let witness = Witness { forced: forced.to_vec(), end };
     for breach in &breaches {
         emit(&Event::Violation(witness.told(breach, 1, &**names)));
     }

@@ -60,7 +60,11 @@ pub fn exit(code: i32) -> ! {
         // SAFETY: the process ends.
         unsafe { libc::_exit(101) };
     }
-    kernel().end(Ending::Exit(code));
+    let state = kernel();
+    if state.recording.is_some() {
+        state.threads[state.current].frames = backtrace();
+    }
+    state.end(Ending::Exit(code));
     never()
 }
 
@@ -146,4 +150,21 @@ pub fn image_base() -> usize {
 pub fn leave(code: i32) -> ! {
     // SAFETY: nothing is left to be done.
     unsafe { libc::_exit(code) }
+}
+
+/// Where `address` lies in the block that the pointer at `pointer` points to, if it
+/// does.
+pub fn within(pointer: usize, address: usize) -> Option<usize> {
+    // SAFETY: a variable of the image, of the size of a pointer; the arena checks
+    // what it points to.
+    let block = unsafe { (pointer as *const usize).read_unaligned() };
+    let bytes = unsafe { super::arena::requested(block as *mut u8) }?;
+    address.checked_sub(block).filter(|within| *within < bytes)
+}
+
+/// `frames` as offsets in the image; others are left out.
+pub fn offsets(frames: &[usize]) -> Vec<u64> {
+    let base = image_base();
+    let offset = |frame: &usize| frame.checked_sub(base).filter(|offset| *offset < 1 << 32);
+    frames.iter().filter_map(offset).map(|offset| offset as u64).collect()
 }

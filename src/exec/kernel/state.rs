@@ -97,6 +97,23 @@ impl std::fmt::Debug for Waits {
     }
 }
 
+impl Key {
+    /// What waits so, and the address that it waits for, if it has one.
+    pub fn name(self) -> (&'static str, usize) {
+        match self {
+            Key::Mutex(address) => ("lock", address),
+            Key::Cond(address) => ("cond_wait", address),
+            Key::Futex(address) => ("futex_wait", address),
+            Key::Thread(_) => ("join", 0),
+            Key::Signal => ("sigwait", 0),
+            Key::File(_) => ("recv", 0),
+            Key::Page(_) => ("fault", 0),
+            Key::Clock => ("sleep", 0),
+            Key::Scenario(_) => ("park", 0),
+        }
+    }
+}
+
 /// One thread: of QEMU, or of the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
