@@ -35,6 +35,9 @@ pub struct Exec {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// With --out: also QEMU's own trace of each execution
+    #[arg(long, requires = "out")]
+    pub log: bool,
     /// Keep the linked QEMU there [default: in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,

@@ -9,10 +9,14 @@ use super::progress::Progress;
 use super::{cache, interrupt, output};
 use crate::exec::job::{Done, Event, Job, Strategy};
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
+use crate::exec::named::Names;
+use crate::exec::symbols::Symbols;
+use crate::lock::Rule;
 use crate::report::{self, Run};
+use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,17 +32,48 @@ impl From<LinkError> for Failure {
     }
 }
 
+/// A schedule of `exec` as `bqlcheck replay` reads it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Format of the file: 1.
+    pub schema: u32,
+    /// What makes it one of these.
+    pub exec: Job,
+    /// Where the build is.
+    pub build: PathBuf,
+    pub rule: Rule,
+    pub message: String,
+    pub schedule: Vec<Option<u32>>,
+}
+
+/// A QEMU, linked, with its names.
+struct Linked {
+    image: Image,
+    symbols: Symbols,
+    names: Names,
+}
+
+impl Linked {
+    fn new(folder: &Path, cache: Option<&Path>) -> Result<Linked, Failure> {
+        let build = Build::open(folder)?;
+        let settings = Settings::built_in()?;
+        let image = link(&build, &self::folder(cache, &build)?, &settings)?;
+        let how = if image.fresh { "linked" } else { "unchanged" };
+        let ms = image.took.as_millis();
+        output::complain(&format!("exec: {} {}, {how} in {ms} ms", build.target, image.version));
+        let symbols = Symbols::open(&image.path, &build.source)
+            .map_err(|error| Failure::new(error, "build QEMU with debug information (-g)"))?;
+        Ok(Linked { image, symbols, names: Names::built_in() })
+    }
+}
+
 /// Links what `args` name, runs it, and reports.
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
-    let build = Build::open(&args.build)?;
-    let settings = Settings::built_in()?;
-    let image = link(&build, &folder(args, &build)?, &settings)?;
-    let how = if image.fresh { "linked" } else { "unchanged" };
-    let ms = image.took.as_millis();
-    output::complain(&format!("exec: {} {}, {how} in {ms} ms", build.target, image.version));
+    let linked = Linked::new(&args.build, args.cache.as_deref())?;
     let job = Job {
         schema: 1,
-        version: image.version.clone(),
+        version: linked.image.version.clone(),
         scenario: args.scenario.clone(),
         strategy: match args.strategy {
             ExecStrategy::Pct => Strategy::Pct,
@@ -50,9 +85,11 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
             (None, Some(_)) => None,
             (budget, _) => Some(budget.unwrap_or(BUDGET).as_millis() as u64),
         },
+        roots: linked.names.roots(&linked.symbols),
+        log: args.log,
         replay: None,
     };
-    let run = supervise(&image, job)?;
+    let (run, schedules) = supervise(&linked, job, args.out.as_deref())?;
     let text = match args.format {
         Format::Text => report::exec_text(&run),
         Format::Json => report::pretty(&run),
@@ -61,23 +98,53 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
     if let Some(directory) = &args.out {
         output::write(directory, "result.json", &report::pretty(&run))?;
         output::write(directory, "report.txt", &report::exec_text(&run))?;
-        for (number, violation) in run.violations.iter().enumerate() {
+        for (number, (violation, schedule)) in run.violations.iter().zip(schedules).enumerate() {
             let name = format!("{}-{}.json", violation.rule.code(), number + 1);
-            output::write(directory, &name, &report::pretty(violation))?;
+            let build = args.build.canonicalize().unwrap_or_else(|_| args.build.clone());
+            let witness = Witness {
+                schema: 1,
+                exec: run.job.clone(),
+                build,
+                rule: violation.rule,
+                message: violation.message.clone(),
+                schedule,
+            };
+            output::write(directory, &name, &report::pretty(&witness))?;
         }
     }
-    Ok(match &run.done {
-        _ if !run.violations.is_empty() => Exit::Findings,
-        done if done.interrupted => Exit::Interrupted,
-        done if done.executions == 0 => Exit::Nothing,
-        _ => Exit::Clean,
-    })
+    Ok(verdict(&run.done, !run.violations.is_empty()).1)
+}
+
+/// Runs the schedule of a witness again.
+pub fn replay(witness: Witness) -> Result<Exit, Failure> {
+    let linked = Linked::new(&witness.build, None)?;
+    let job = Job { replay: Some(witness.schedule), log: false, ..witness.exec };
+    let (mut run, _) = supervise(&linked, job, None)?;
+    let shows = run.violations.iter().any(|found| found.rule == witness.rule);
+    run.violations.retain(|found| found.rule == witness.rule);
+    output::print(&report::exec_text(&run));
+    if !shows {
+        let text = format!("{} does not show: {}", witness.rule, witness.message);
+        output::print(&report::fold(0, &text));
+    }
+    Ok(if shows { Exit::Findings } else { Exit::Clean })
+}
+
+/// What a search came to, in a word and as an exit code.
+fn verdict(done: &Done, violated: bool) -> (&'static str, Exit) {
+    match () {
+        () if violated => ("violated", Exit::Findings),
+        () if done.interrupted => ("interrupted", Exit::Interrupted),
+        () if done.executions == 0 => ("nothing to check", Exit::Nothing),
+        () if done.cut > 0 => ("inconclusive", Exit::Inconclusive),
+        () => ("clean", Exit::Clean),
+    }
 }
 
 /// Where the image of this build is kept: each build directory has its own.
-fn folder(args: &Exec, build: &Build) -> Result<PathBuf, Failure> {
-    if let Some(folder) = &args.cache {
-        return Ok(folder.clone());
+fn folder(cache: Option<&Path>, build: &Build) -> Result<PathBuf, Failure> {
+    if let Some(folder) = cache {
+        return Ok(folder.into());
     }
     let help = "--cache DIR takes a directory that can be written to";
     let base = cache::directory().ok_or_else(|| Failure::new("HOME is not set", help))?;
@@ -116,18 +183,27 @@ fn events(child: &mut Child) -> Receiver<Result<Event, String>> {
     receive
 }
 
-/// Runs `job` in `image` and takes down what it says.
-fn supervise(image: &Image, job: Job) -> Result<Run, Failure> {
+/// Runs `job` in the image and takes down what it says: the run, and the schedule of
+/// each violation. Logs go to `directory`.
+fn supervise(
+    linked: &Linked,
+    job: Job,
+    directory: Option<&Path>,
+) -> Result<(Run, Vec<Vec<Option<u32>>>), Failure> {
     let stop = interrupt::watch();
     let began = Instant::now();
-    let mut child = start(image, &job)?;
+    let mut child = start(&linked.image, &job)?;
     let events = events(&mut child);
     let executions = Arc::new(AtomicU64::new(0));
     let shown = executions.clone();
     let progress = Progress::start(move |time| {
         format!("{} executions, {} s", shown.load(Ordering::Relaxed), time.as_secs())
     });
-    let mut run = Run { job, boot_ms: 0, violations: Vec::new(), done: Done::default() };
+    let (schema, verdict_unknown) = (1, "");
+    let violations = Vec::new();
+    let done = Done::default();
+    let mut run = Run { schema, verdict: verdict_unknown, job, boot_ms: 0, violations, done };
+    let (mut schedules, mut logs) = (Vec::new(), 0);
     let mut ended = false;
     let mut strange = None;
     while !ended {
@@ -142,7 +218,16 @@ fn supervise(image: &Image, job: Job) -> Result<Run, Failure> {
         match events.recv_timeout(Duration::from_millis(50)) {
             Ok(Ok(Event::Booted { wall_ms })) => run.boot_ms = wall_ms,
             Ok(Ok(Event::Progress { executions: now })) => executions.store(now, Ordering::Relaxed),
-            Ok(Ok(Event::Violation(violation))) => run.violations.push(violation),
+            Ok(Ok(Event::Violation(violation))) => {
+                run.violations.push(linked.names.name(&violation, &linked.symbols));
+                schedules.push(violation.schedule);
+            }
+            Ok(Ok(Event::Log { text, .. })) => {
+                logs += 1;
+                if let Some(directory) = directory {
+                    output::write(directory, &format!("{logs:05}.log"), &text)?;
+                }
+            }
             Ok(Ok(Event::Done(done))) => (run.done, ended) = (done, true),
             Ok(Ok(Event::Refused { message, help })) => {
                 let _ = child.wait();
@@ -159,5 +244,6 @@ fn supervise(image: &Image, job: Job) -> Result<Run, Failure> {
         let said = strange.map_or(String::new(), |line| format!("; it said: {line}"));
         panic!("the image ended before its job was done: {status}{said}");
     }
-    Ok(run)
+    run.verdict = verdict(&run.done, !run.violations.is_empty()).0;
+    Ok((run, schedules))
 }

@@ -51,8 +51,8 @@ fn run(image: &'static Image, job: &Job) {
         let help = format!("one of: {}", scenario::names().join(", "));
         return refuse(format!("no scenario is called {}", job.scenario), &help);
     };
-    let arguments = setup.arguments();
-    if let Err((ending, said)) = boot::start(image, &arguments, setup.boot()) {
+    let arguments = setup.arguments(job.log);
+    if let Err((ending, said)) = boot::start(image, &arguments, setup.boot(), job.log) {
         let message = format!("QEMU does not boot: {ending:?}; it said: {}", said.trim());
         return refuse(message, "this build may need a function in models/exec/libc.json");
     }

@@ -23,6 +23,8 @@ pub struct Job {
     /// Where the image keeps pointers to its great structures, by the name that they
     /// have in QEMU's code: `mis`, `s`.
     pub roots: BTreeMap<String, u64>,
+    /// QEMU traces what it does (`-trace`), and each execution is told with its log.
+    pub log: bool,
     /// Not a search: this schedule, once.
     pub replay: Option<Vec<Option<u32>>>,
 }
@@ -58,6 +60,8 @@ pub enum Event {
     Progress { executions: u64 },
     /// An execution broke a rule. The same breach comes once.
     Violation(Violation),
+    /// QEMU's own log of an execution, and what that came to.
+    Log { outcome: String, text: String },
     /// The search is over: by its number of executions, its budget or a signal.
     Done(Done),
     /// The job cannot be done.

@@ -9,6 +9,7 @@ pub mod job;
 pub mod judge;
 pub mod kernel;
 pub mod link;
+pub mod named;
 pub mod peer;
 pub mod scenario;
 pub mod search;

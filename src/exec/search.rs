@@ -79,12 +79,16 @@ pub fn run(
         };
         let (begin, end) = (scenario.clone(), scenario.clone());
         let (counts, names_of, tell) = (tally.clone(), names.clone(), emit.clone());
+        let traces = job.log;
         boot::explore(
             strategy,
             move || begin.begin(),
             move || {
                 let mut tally = lock(&counts);
-                tally.count(&*end, &*names_of);
+                let outcome = tally.count(&*end, &*names_of);
+                if traces {
+                    tell(&Event::Log { outcome, text: kernel().said.clone() });
+                }
                 if tally.progress.elapsed() >= PROGRESS {
                     tally.progress = Instant::now();
                     tell(&Event::Progress { executions: tally.executions });
@@ -122,15 +126,16 @@ fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Tally {
-    /// Takes down the execution that ended.
-    fn count(&mut self, scenario: &dyn Scenario, names: &dyn Names) {
+    /// Takes down the execution that ended; gives its outcome.
+    fn count(&mut self, scenario: &dyn Scenario, names: &dyn Names) -> String {
         self.executions += 1;
         self.steps += kernel().steps;
         self.cut += u64::from(kernel().over == Some(Ending::Steps));
         let schedule = tasks::picked();
         let breaches = scenario.judge(names);
         self.violated += u64::from(!breaches.is_empty());
-        *self.outcomes.entry(scenario.outcome()).or_default() += 1;
+        let outcome = scenario.outcome();
+        *self.outcomes.entry(outcome.clone()).or_default() += 1;
         let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
         if let Some(breach) = fresh
             && self.known.len() < SHOWN
@@ -138,6 +143,7 @@ impl Tally {
             self.known.push(breach.clone());
             self.fresh = Some((breach, schedule));
         }
+        outcome
     }
 }
 

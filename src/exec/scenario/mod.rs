@@ -23,6 +23,17 @@ const PAGES: u8 = 16;
 /// Pages that precopy sends before it becomes a postcopy.
 const PRECOPY: usize = 6;
 
+/// What `bqlcheck trace` reads of a log.
+const TRACED: [[&str; 2]; 7] = [
+    ["-msg", "timestamp=on"],
+    ["-trace", "enable=qemu_mutex_*"],
+    ["-trace", "enable=*postcopy*"],
+    ["-trace", "enable=*loadvm*"],
+    ["-trace", "enable=migrat*"],
+    ["-trace", "enable=vmstate_load"],
+    ["-trace", "enable=*savevm*"],
+];
+
 /// The names of all scenarios, as on the command line.
 pub fn names() -> Vec<&'static str> {
     vec![
@@ -62,17 +73,17 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
 }
 
 impl Setup {
-    /// QEMU's command line.
-    pub fn arguments(&self) -> Vec<String> {
+    /// QEMU's command line; it may be asked to trace what a log is checked by.
+    pub fn arguments(&self, traces: bool) -> Vec<String> {
         let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
         let memory = format!("{}K", self.incoming.guest.blocks[0].pages.len() * 4);
-        [
+        let events = TRACED.iter().flatten().copied().filter(|_| traces);
+        let fixed = [
             "qemu", "-M", "none", "-m", &memory, "-accel", "qtest", "-nodefaults", "-display",
             "none", "-name", "bqlcheck,debug-threads=on", "-incoming", "defer", "-chardev",
             &monitor, "-mon", "chardev=qmp,mode=control",
-        ]
-        .map(String::from)
-        .into()
+        ];
+        fixed.into_iter().chain(events).map(String::from).collect()
     }
 
     /// The task that sees boot through.
