@@ -13,3 +13,4 @@ pub mod named;
 pub mod peer;
 pub mod scenario;
 pub mod search;
+pub mod symbols;
