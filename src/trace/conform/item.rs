@@ -35,8 +35,9 @@ pub enum Item {
     Paused,
     /// Page faults.
     Faults,
-    /// A fault: asked for, or there already.
-    Fault { host: u64, block: String },
+    /// A fault: asked for, or there already. Not sure: what went before may have
+    /// been another pause, after which nothing is asked for again.
+    Fault { host: u64, block: String, sure: bool },
     /// The request for it is sent.
     Request { host: u64, block: String },
     /// It was sent: into a broken network, perhaps.

@@ -21,8 +21,8 @@ impl Item {
             Item::Maybe(..) | Item::Many(_) | Item::Pending | Item::Sent { .. } => false,
             Item::Zeroed { host } => destination.pages.is_requested(*host),
             // Not asked for if it has come, or just comes.
-            Item::Fault { host, .. } => {
-                !destination.pages.has(*host) && !destination.pages.may_be_placing(*host)
+            Item::Fault { host, sure, .. } => {
+                *sure && !destination.pages.has(*host) && !destination.pages.may_be_placing(*host)
             }
             _ => true,
         }
@@ -78,7 +78,8 @@ impl Destination {
             }
             // It may know of the break before the listen thread does.
             (Item::Sent { host, block }, "postcopy_pause_fault_thread") => {
-                let retry = Item::Fault { host: *host, block: block.clone() };
+                let (host, block, sure) = (*host, block.clone(), !self.saw_closed);
+                let retry = Item::Fault { host, block, sure };
                 self.pop(thread);
                 self.push(thread, vec![Item::FaultPaused, retry]);
                 Step::Taken
@@ -91,7 +92,7 @@ impl Destination {
                 self.push(thread, vec![one("postcopy_ram_fault_thread_exit"), Item::Over]);
                 Step::Taken
             }
-            (Item::Fault { host, block }, "postcopy_page_req_add") => {
+            (Item::Fault { host, block, .. }, "postcopy_page_req_add") => {
                 let added = event.text.split(' ').nth(3).and_then(hex);
                 if added != Some(*host) {
                     return Step::Refused("the fault was at another page".into());
@@ -106,7 +107,7 @@ impl Destination {
                 Step::Taken
             }
             // Somebody had asked for it; meanwhile it may have come.
-            (Item::Fault { host, block }, "migrate_send_rp_message")
+            (Item::Fault { host, block, .. }, "migrate_send_rp_message")
                 if event.is_request() && self.is_asked_for(*host) =>
             {
                 Step::of(self.request(event, *host, block))
@@ -196,7 +197,7 @@ impl Destination {
         if !matches!(self.fault, Life::Runs(_)) {
             return Step::Refused("there is no fault thread".into());
         }
-        self.push(event.thread, vec![Item::Fault { host, block }]);
+        self.push(event.thread, vec![Item::Fault { host, block, sure: true }]);
         Step::Taken
     }
 
