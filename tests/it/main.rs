@@ -7,6 +7,7 @@ mod engine;
 mod engines_agree;
 mod image;
 mod invariants;
+mod lab;
 mod literate;
 mod mutants;
 mod random;
