@@ -35,5 +35,7 @@ mod toys;
 mod trace;
 mod trace_conform;
 mod trace_hostile;
+mod trace_pair;
+mod trace_pause;
 mod trees;
 mod witness;
