@@ -37,5 +37,6 @@ mod trace_conform;
 mod trace_hostile;
 mod trace_pair;
 mod trace_pause;
+mod trace_perfetto;
 mod trees;
 mod witness;
