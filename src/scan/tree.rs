@@ -17,6 +17,7 @@ use super::{lower, mask, parse, tables};
 use crate::lock::fingerprint_of;
 use crate::parallel;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// Files by their path below the tree's root, with `/`.
@@ -173,19 +174,19 @@ pub(super) fn with_summaries<R: Send>(
 ) -> R {
     deep(|| {
         let files = tree.files.iter().map(|(path, facts)| (path.clone(), facts.clone())).collect();
-        let program = Program::new(files);
+        // Millions of small pieces, which the end of the program frees at once.
+        let program = ManuallyDrop::new(Program::new(files));
         let contracts = tables::contracts(&tree.version);
-        let primitives = Primitives::new(&program, contracts);
+        let primitives = ManuallyDrop::new(Primitives::new(&program, contracts));
         let ids: Vec<_> = program.ids().collect();
-        let resolved: Vec<Arc<Resolved>> =
-            parallel::map(&ids, |&id| Arc::new(resolve(&program, &primitives, id)));
-        let hooks = Hooks::new(&program, &resolved);
+        let resolved: Vec<Resolved<'_>> =
+            parallel::map(&ids, |&id| resolve(&program, &primitives, id));
+        let resolved = ManuallyDrop::new(resolved);
+        let hooks = ManuallyDrop::new(Hooks::new(&program, &resolved));
         let mut summaries = Summaries::new(&program, &primitives, contracts, &hooks, &resolved);
         let commands: Vec<Command> = tree.commands.values().flatten().cloned().collect();
         let result = work(&mut summaries, &commands);
-        // Millions of small pieces, which the end of the program frees at once.
         std::mem::forget(summaries);
-        std::mem::forget((hooks, resolved, primitives, program));
         result
     })
 }

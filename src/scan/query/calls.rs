@@ -158,7 +158,7 @@ fn site(caller: FnId, call: &CallStep, callee: String, reach: Reach) -> Site {
 fn passed(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
     let program = summaries.program;
     let name = call.name.map_or("?", |name| program.text(name));
-    let functions = call.args.iter().flat_map(|arg| &arg.functions);
+    let functions = call.args.iter().flat_map(|arg| arg.functions);
     let one = |&function: &FnId| {
         let callee = program.name_of(function).to_owned();
         let mut site = site(id, call, callee, Reach::Functions(vec![function]));
@@ -228,7 +228,7 @@ fn called(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
     match (&call.invoke, call.name) {
         (Invoke::Functions(functions), _) if !calls_argument(summaries, call) => {
             let callee = program.name_of(functions[0]).to_owned();
-            sites.push(site(id, call, callee, Reach::Functions(functions.clone())));
+            sites.push(site(id, call, callee, Reach::Functions(functions.to_vec())));
         }
         (Invoke::Hook(key), _) => {
             sites.push(site(id, call, key.text(program), Reach::Hook(*key)));

@@ -44,7 +44,7 @@ pub struct Summaries<'p> {
     pub primitives: &'p Primitives,
     pub contracts: &'static Contracts,
     pub hooks: &'p Hooks,
-    resolved: &'p [Arc<Resolved>],
+    resolved: &'p [Resolved<'p>],
     relevant: Vec<bool>,
     interesting: Vec<u16>,
     comments: Map<FnId, Vec<Commented>>,
@@ -68,7 +68,7 @@ impl<'p> Summaries<'p> {
         primitives: &'p Primitives,
         contracts: &'static Contracts,
         hooks: &'p Hooks,
-        resolved: &'p [Arc<Resolved>],
+        resolved: &'p [Resolved<'p>],
     ) -> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
@@ -99,8 +99,8 @@ impl<'p> Summaries<'p> {
         summaries
     }
 
-    pub fn resolved(&self, id: FnId) -> Arc<Resolved> {
-        self.resolved[id.0 as usize].clone()
+    pub fn resolved(&self, id: FnId) -> &'p Resolved<'p> {
+        &self.resolved[id.0 as usize]
     }
 
     /// Whether a lock can be touched, or a rule broken, in a function or below.
