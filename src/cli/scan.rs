@@ -6,7 +6,7 @@ use super::cache::Cache;
 use super::exit::{Exit, Failure};
 use super::output;
 use super::series::{self, Changes};
-use super::source::Source;
+use super::source::{self, Source};
 use crate::lock::DataError;
 use crate::parallel;
 use crate::report::scan::{Format, Options, render};
@@ -38,8 +38,10 @@ fn scan(args: &Scan) -> Result<Result<Exit, Failure>, Exit> {
         Ok(config) => config,
         Err(failure) => return Ok(Err(failure)),
     };
-    let source = Source::load(&args.tree, &args.only, &cache)?;
-    let after = series::apply(&args.tree, &source, &patches)?;
+    let read = source::read(&args.tree, &args.only)?;
+    // Before the tree is parsed, which takes long: a patch may not apply.
+    let after = series::apply(&args.tree, &read, &patches)?;
+    let source = Source::parse(read, &cache);
     let (mut report, last) = match patches.is_empty() {
         true => (plain(source_report(args, &source), &source, &config), source),
         false => patched(args, source, &patches, &after, &config, &cache),
@@ -229,7 +231,10 @@ fn baseline(
     }
     let updated = known.updated(&report.findings, &looked_at, args.accept_new);
     let updated = updated.map_err(|new| {
-        let message = format!("{} findings are not in {shown}", new.len());
+        let message = match new.len() {
+            1 => format!("1 finding is not in {shown}"),
+            many => format!("{many} findings are not in {shown}"),
+        };
         Failure::new(message, "--accept-new adds them; without it a baseline only shrinks")
     })?;
     std::fs::write(file, updated.text()).map_err(|error| {

@@ -88,6 +88,9 @@ pub fn facts(text: &[u8]) -> Result<FileFacts, Refused> {
     let masked = mask::mask(text);
     let tree = parse::parse(&masked)?;
     let spans = parse::functions(&tree, &masked);
+    if parse::is_lost(&tree, &spans) {
+        return Err(Refused::NotC);
+    }
     let unclean = spans.iter().filter(|span| !span.clean);
     let unparsed = unclean.map(|span| (span.name.clone(), span.line)).collect();
     Ok(lower::lower(text, &masked, tree.root_node(), unparsed))

@@ -277,7 +277,7 @@ fn a_baseline_grows_only_when_asked_and_shrinks_by_itself() {
     assert_eq!(place.scan(&update).0, 0);
     assert!(!fs::read_to_string(&file).expect("written").contains("box_take"));
     place.write("migration/box.c", BAD.as_bytes());
-    refused(place.scan(&update), 2, "1 findings are not in");
+    refused(place.scan(&update), 2, "1 finding is not in");
     fs::write(&file, "{ \"schema\": 1,").expect("written");
     refused(place.scan(&["--baseline", &file]), 2, "known.json:1:");
 }

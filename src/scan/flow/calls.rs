@@ -230,7 +230,8 @@ impl Flow<'_, '_> {
 
     /// A callee's object in terms of the caller.
     fn substitute(&self, object: &Object, args: &[Arg<'_>]) -> Object {
-        let unknown = |key| Object { key, place: Place { root: Root::Unknown, fields: Vec::new() } };
+        let unknown =
+            |key| Object { key, place: Place { root: Root::Unknown, fields: Vec::new() } };
         match object.place.root {
             Root::Param(at) => {
                 let Some(arg) = args.get(usize::from(at)) else { return unknown(object.key) };

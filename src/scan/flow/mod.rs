@@ -24,12 +24,7 @@ use state::{GUARDED_BQL, State, unlock};
 const STATES: usize = 16;
 
 /// Follows every path of `id` from `entry`.
-pub fn run<'p>(
-    summaries: &mut Summaries<'p>,
-    id: FnId,
-    entry: Entry,
-    user: NodeId,
-) -> Outcome {
+pub fn run<'p>(summaries: &mut Summaries<'p>, id: FnId, entry: Entry, user: NodeId) -> Outcome {
     let resolved = summaries.resolved(id);
     let mut first = State {
         bql: entry.bql,

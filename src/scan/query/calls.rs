@@ -80,11 +80,7 @@ struct Site {
 pub fn callers(tree: &Tree, word: &str) -> Result<Calls, Unknown> {
     with_summaries(tree, |summaries, commands| {
         let word = Word::find(summaries, word)?;
-        let mut wanted = word.functions.clone();
-        for &hook in &word.hooks {
-            wanted.extend(summaries.hooks.targets(hook).iter().map(|target| target.function));
-        }
-        attend(summaries, &wanted);
+        attend(summaries, &word.meant(summaries));
         let contexts = contexts::whole(summaries, commands);
         let sites = calling(summaries, &word);
         Ok(answer(summaries, &contexts, &word, sites))

@@ -63,6 +63,17 @@ impl Word {
         self.hooks.iter().any(|hook| *hook == key || (unknown && hook.name == key.name))
     }
 
+    /// The functions that it names, and those that its members hold.
+    pub fn meant(&self, summaries: &Summaries<'_>) -> Vec<FnId> {
+        let mut functions = self.functions.clone();
+        for &hook in &self.hooks {
+            functions.extend(summaries.hooks.targets(hook).iter().map(|target| target.function));
+        }
+        functions.sort();
+        functions.dedup();
+        functions
+    }
+
     /// Where its functions stand.
     pub fn defined(&self, program: &Program) -> Vec<Defined> {
         self.functions.iter().map(|&id| defined(program, id)).collect()

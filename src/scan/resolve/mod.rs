@@ -41,11 +41,7 @@ struct Resolver<'p> {
 }
 
 /// Resolves a function.
-pub fn resolve<'p>(
-    program: &'p Program,
-    primitives: &'p Primitives,
-    id: FnId,
-) -> Resolved<'p> {
+pub fn resolve<'p>(program: &'p Program, primitives: &'p Primitives, id: FnId) -> Resolved<'p> {
     let scope = Scope::new(program, id);
     let function = scope.function;
     let mut this = Resolver {
@@ -110,9 +106,11 @@ impl<'p> Resolver<'p> {
                     root,
                 })
             }
-            Op::Enter { guard, lock, line } => {
-                Some(Step::Enter { guard: *guard, lock: Box::new(self.scope.object(lock)), line: *line })
-            }
+            Op::Enter { guard, lock, line } => Some(Step::Enter {
+                guard: *guard,
+                lock: Box::new(self.scope.object(lock)),
+                line: *line,
+            }),
             Op::Leave { guard, lock, .. } => {
                 Some(Step::Leave { guard: *guard, lock: Box::new(self.scope.object(lock)) })
             }

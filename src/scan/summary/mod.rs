@@ -15,7 +15,7 @@ use super::program::{FnId, Program, Sym};
 use super::resolve::{Primitives, Resolved};
 use super::tables::{self, Contracts};
 use said::{asserted, comments, locks_by_name, recursive};
-use std::sync::Arc;
+use std::rc::Rc;
 
 /// A function in a lock state.
 pub type NodeId = u32;
@@ -27,7 +27,7 @@ const TURNS: u32 = 12;
 struct Node {
     function: FnId,
     entry: Entry,
-    outcome: Arc<Outcome>,
+    outcome: Rc<Outcome>,
     running: bool,
     queued: bool,
     /// It was given up before it settled.
@@ -148,7 +148,7 @@ impl<'p> Summaries<'p> {
     }
 
     /// What a node came to.
-    pub fn outcome(&self, node: NodeId) -> Arc<Outcome> {
+    pub fn outcome(&self, node: NodeId) -> Rc<Outcome> {
         self.nodes[node as usize].outcome.clone()
     }
 
@@ -193,7 +193,7 @@ impl<'p> Summaries<'p> {
         self.nodes.push(Node {
             function,
             entry,
-            outcome: Arc::default(),
+            outcome: Rc::default(),
             running: false,
             queued: false,
             unsettled: false,
@@ -232,7 +232,7 @@ impl<'p> Summaries<'p> {
             || known.outcome.acquires != outcome.acquires
             || known.outcome.param_calls != outcome.param_calls
             || known.outcome.polls != outcome.polls;
-        known.outcome = Arc::new(outcome);
+        known.outcome = Rc::new(outcome);
         if !changed {
             return;
         }
