@@ -290,7 +290,7 @@ pub fn each_call<'r>(
     for id in program.ids() {
         for block in &resolved[id.0 as usize].blocks {
             for step in &block.ops {
-                if let Step::Call(call) = step {
+                if let Step::Call(call) | Step::Idle(call) = step {
                     see(id, call);
                 }
             }

@@ -123,9 +123,9 @@ impl Flow<'_, '_> {
             let node = self.summaries.node(function, entry, self.user);
             self.edge(To::Node(node), name, at, &state);
             self.callbacks(node, call, name, &state);
-            let acquires = self.summaries.outcome(node).acquires.clone();
-            for lock in acquires {
-                let lock = self.substitute(&lock, &call.args);
+            let below = self.summaries.outcome(node);
+            for lock in &below.acquires {
+                let lock = self.substitute(lock, &call.args);
                 if state.dropped.iter().any(|d| *d == lock || d.is(&lock)) {
                     continue;
                 }
@@ -135,7 +135,7 @@ impl Flow<'_, '_> {
                 }
                 self.acquires(&lock);
             }
-            if let Some(mut dropped) = self.summaries.outcome(node).polls.clone() {
+            if let Some(mut dropped) = below.polls.clone() {
                 for held in state.keys() {
                     if held != RCU && !dropped.contains(&held) {
                         self.event(What::PollsWith(held, node), at, &state);
@@ -144,8 +144,7 @@ impl Flow<'_, '_> {
                 dropped.extend(state.dropped.iter().map(|dropped| dropped.key));
                 self.polls(dropped);
             }
-            let exits = self.summaries.outcome(node).exits.clone();
-            for exit in &exits {
+            for exit in &below.exits {
                 let mut state = state.clone();
                 state.bql = exit.bql;
                 for lock in &exit.dropped {
@@ -183,8 +182,8 @@ impl Flow<'_, '_> {
 
     /// Functions that are passed and called below: an edge from this call to each.
     fn callbacks(&mut self, node: NodeId, call: &CallStep, name: Sym, state: &State) {
-        let calls = self.summaries.outcome(node).param_calls.clone();
-        for (param, bql, coroutine) in calls {
+        let below = self.summaries.outcome(node);
+        for &(param, bql, coroutine) in &below.param_calls {
             let Some(arg) = call.args.get(usize::from(param)) else { continue };
             for &function in arg.functions {
                 if self.summaries.is_relevant(function) {

@@ -93,13 +93,12 @@ impl Flow<'_, '_> {
     }
 
     fn block(&mut self, block: &Block, state: State) {
-        let mut states = vec![state];
-        for step in &block.ops {
-            let mut next: Vec<State> = Vec::with_capacity(states.len());
-            for state in states {
+        let (mut states, mut next) = (vec![state], Vec::new());
+        for step in block.ops.iter().filter(|step| !matches!(step, Step::Idle(_))) {
+            for state in states.drain(..) {
                 self.step(step, state, &mut next);
             }
-            states = next;
+            std::mem::swap(&mut states, &mut next);
             if states.is_empty() {
                 return;
             }
@@ -235,6 +234,7 @@ impl Flow<'_, '_> {
                 }
             }
             Step::Call(call) => self.call(call, state, next),
+            Step::Idle(_) => next.push(state),
         }
     }
 }

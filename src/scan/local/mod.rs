@@ -41,8 +41,9 @@ pub(super) fn findings(
         twice(summaries, node, &callbacks, found);
         unbalanced(summaries, node, found);
     }
-    for context in contexts {
-        for &node in &context.order {
+    let mut seen = vec![false; summaries.count()];
+    for &node in contexts.iter().flat_map(|context| &context.order) {
+        if !std::mem::replace(&mut seen[node as usize], true) {
             collect_needs(summaries, node, &mut needs);
         }
     }

@@ -131,7 +131,7 @@ pub fn of_function(summaries: &Summaries<'_>, contexts: &[Context], id: FnId) ->
 fn each(summaries: &Summaries<'_>, id: FnId, mut see: impl FnMut(&CallStep)) {
     let resolved = summaries.resolved(id);
     for step in resolved.blocks.iter().flat_map(|block| &block.ops) {
-        if let Step::Call(call) = step {
+        if let Step::Call(call) | Step::Idle(call) = step {
             see(call);
         }
     }

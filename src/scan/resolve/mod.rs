@@ -92,7 +92,18 @@ pub fn resolve<'p>(program: &'p Program, primitives: &'p Primitives, id: FnId) -
 impl<'p> Resolver<'p> {
     fn step(&mut self, op: &'p Op) -> Option<Step<'p>> {
         match op {
-            Op::Call(call) => Some(Step::Call(Box::new(self.call(call)))),
+            Op::Call(call) => {
+                let mut call = Box::new(self.call(call));
+                let plain = call.invoke == Invoke::Nothing && !self.primitives.speak_of(&call);
+                if plain && call.args.iter().all(|arg| arg.functions.is_empty()) {
+                    call.args = Box::default();
+                }
+                let unseen = call.temp.is_none() || call.predicate;
+                match plain && unseen && call.forget.is_empty() {
+                    true => Some(Step::Idle(call)),
+                    false => Some(Step::Call(call)),
+                }
+            }
             Op::Assign { to, value, .. } => {
                 let forget = self.forgets(to);
                 let var = self.path(to);

@@ -57,6 +57,9 @@ pub struct Block<'p> {
 /// An operation.
 pub enum Step<'p> {
     Call(Box<CallStep<'p>>),
+    /// A call of what is not in the tree, which no lock, contract or condition has
+    /// to do with: for those who ask who calls what.
+    Idle(Box<CallStep<'p>>),
     /// Sets a variable, and forgets what depends on it.
     Set {
         var: Option<Var>,
