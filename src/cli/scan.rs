@@ -8,13 +8,15 @@ use super::output;
 use super::series::{self, Changes};
 use super::source::{self, Source};
 use crate::lock::DataError;
-use crate::parallel;
 use crate::report::scan::{Format, Options, render};
 use crate::scan::baseline::Baseline;
 use crate::scan::config::{self, Config};
 use crate::scan::patch::{self, Patch};
 use crate::scan::suppress::{File, suppress};
-use crate::scan::{Analysis, Finding, PatchResult, Problem, Report, Suppression, analyse, compare};
+use crate::scan::{
+    Analysis, Finding, PatchResult, Problem, Report, Suppression, Tree, analyse, analyse_all,
+    compare,
+};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -116,11 +118,14 @@ fn patched(
         let next = sources[0].changed(changes, cache);
         sources.push(next);
     }
-    let mut steps: Vec<(Analysis, Vec<Suppression>)> = parallel::apart(&sources, |source| {
-        let mut analysis = analyse(&source.tree, &touched);
+    let trees: Vec<&Tree> = sources.iter().map(|source| &source.tree).collect();
+    let analyses = analyse_all(&trees, &touched);
+    let with_suppressions = |(source, mut analysis): (&Source, Analysis)| {
         let suppressions = suppressed(source, config, &mut analysis.findings);
         (analysis, suppressions)
-    });
+    };
+    let mut steps: Vec<(Analysis, Vec<Suppression>)> =
+        sources.iter().zip(analyses).map(with_suppressions).collect();
     let last = sources.pop().expect("the tree before the patches is there");
     let mut report = source_report(args, &last);
     for (number, patch) in patches.iter().enumerate() {

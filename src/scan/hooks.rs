@@ -8,6 +8,7 @@ use super::place::{Key, Scope, UNKNOWN};
 use super::program::{FnId, Program, Sym};
 use super::resolve::{CallStep, Invoke, Resolved, Step, Stored};
 use super::tables;
+use std::sync::Arc;
 
 /// A function that a member holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -66,7 +67,7 @@ struct Handed {
 
 impl Hooks {
     /// Collects from all files and functions.
-    pub fn new(program: &Program, resolved: &[Resolved<'_>]) -> Hooks {
+    pub fn new(program: &Program, resolved: &[Arc<Resolved<'_>>]) -> Hooks {
         let mut hooks = Hooks::default();
         hooks.initialisers(program);
         hooks.flows(program, resolved);
@@ -109,7 +110,7 @@ impl Hooks {
         }
     }
 
-    fn flows(&mut self, program: &Program, resolved: &[Resolved<'_>]) {
+    fn flows(&mut self, program: &Program, resolved: &[Arc<Resolved<'_>>]) {
         let mut sinks: Map<(FnId, u8), Vec<Sink>> = Map::default();
         for id in program.ids() {
             for (key, stored) in &resolved[id.0 as usize].stores {
@@ -184,7 +185,7 @@ impl Hooks {
     fn registrars(
         &mut self,
         program: &Program,
-        resolved: &[Resolved<'_>],
+        resolved: &[Arc<Resolved<'_>>],
         sinks: &mut Map<(FnId, u8), Vec<Sink>>,
     ) {
         let rows = &tables::roots().registrars;
@@ -284,7 +285,7 @@ fn passed_on(sink: Sink, call: &CallStep) -> Sink {
 /// Every call of every function.
 pub fn each_call<'r>(
     program: &Program,
-    resolved: &'r [Resolved<'r>],
+    resolved: &'r [Arc<Resolved<'r>>],
     mut see: impl FnMut(FnId, &'r CallStep),
 ) {
     for id in program.ids() {

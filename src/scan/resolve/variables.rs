@@ -8,6 +8,10 @@ use super::steps::{ANY, NEGATIVE, POSITIVE, Signs, TRUE, Value, Var, ZERO, signs
 use crate::scan::ir::{Base, Comparison, End, Expr, Name, Op, Path};
 use std::borrow::Cow;
 
+/// So often the assignments of a function are gone through for those that matter;
+/// what is left then is followed as if it mattered.
+const PASSES: usize = 8;
+
 impl<'p> Resolver<'p> {
     /// Only what conditions and returned values look at is followed, through
     /// assignments too; and the parameters, which are passed on.
@@ -34,7 +38,9 @@ impl<'p> Resolver<'p> {
                 _ => None,
             })
             .collect();
-        loop {
+        // From the last to the first, as values flow; loops flow back.
+        assignments.reverse();
+        for _ in 0..PASSES {
             let before = assignments.len();
             assignments.retain(|(to, value)| {
                 let followed = self.path(to).is_some();
@@ -44,8 +50,11 @@ impl<'p> Resolver<'p> {
                 !followed
             });
             if assignments.len() == before {
-                break;
+                return;
             }
+        }
+        for (_, value) in assignments {
+            self.value(value);
         }
     }
 

@@ -16,6 +16,7 @@ use super::resolve::{Primitives, Resolved};
 use super::tables::{self, Contracts};
 use said::{asserted, comments, locks_by_name, recursive};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A function in a lock state.
 pub type NodeId = u32;
@@ -44,7 +45,7 @@ pub struct Summaries<'p> {
     pub primitives: &'p Primitives,
     pub contracts: &'static Contracts,
     pub hooks: &'p Hooks,
-    resolved: &'p [Resolved<'p>],
+    resolved: &'p [Arc<Resolved<'p>>],
     relevant: Vec<bool>,
     interesting: Vec<u16>,
     comments: Map<FnId, Vec<Commented>>,
@@ -68,7 +69,7 @@ impl<'p> Summaries<'p> {
         primitives: &'p Primitives,
         contracts: &'static Contracts,
         hooks: &'p Hooks,
-        resolved: &'p [Resolved<'p>],
+        resolved: &'p [Arc<Resolved<'p>>],
     ) -> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
