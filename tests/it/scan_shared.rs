@@ -50,7 +50,7 @@ fn a_tree_beside_another_comes_out_as_it_does_alone() {
     let changes = [
         // Within a function: shared.
         ("hw/take.c", unlocked, 0),
-        ("hw/take.c", early, 2),
+        ("hw/take.c", early, 3),
         ("hw/use.c", USER.replace("qemu_mutex_lock", "qemu_mutex_trylock"), 1),
         // What others see: not.
         ("hw/take.c", another, 1),
