@@ -30,7 +30,7 @@ pub(super) fn findings(
     let callbacks = locks_of_callbacks(summaries);
     let mut needs: Map<NodeId, Vec<Need>> = Map::default();
     for id in summaries.program.ids() {
-        if !works_on_locks(&summaries.resolved(id)) {
+        if !works_on_locks(summaries.resolved(id)) {
             continue;
         }
         let mut node = summaries.root(id, Entry::plain(false, false));
