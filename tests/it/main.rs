@@ -25,6 +25,7 @@ mod scan_patch;
 mod scan_query;
 mod scan_report;
 mod scan_rules;
+mod scan_shared;
 mod scan_tree;
 mod scan_trees;
 mod script;
