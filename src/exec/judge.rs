@@ -14,11 +14,13 @@ pub struct Breach {
     pub message: String,
     /// Who waits for what, if that is what it is about.
     pub waits: Vec<(Tid, Key)>,
+    /// Steps of the environment that it lasted, if it is a stall.
+    pub ticks: u64,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        Breach { rule, message: message.into(), waits: Vec::new() }
+        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0 }
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
@@ -73,14 +75,17 @@ pub fn lost(state: &Kernel) -> Option<Breach> {
 pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all = state.noted.clone();
     if let Some(stall) = &state.worst_stall {
-        let holder = name(state, stall.holder);
-        let waiters: Vec<&str> = stall.waiters.iter().map(|tid| name(state, *tid)).collect();
-        let message = format!(
-            "{holder} holds the BQL while it waits for {}; {} cannot go on",
-            wait(state, stall.wait, names),
-            waiters.join(", ")
-        );
-        all.push(Breach::new(Rule::HeldWaiting, message));
+        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
+        let message = format!("{holder} holds the BQL while it waits for {wait}");
+        let breach = Breach::new(Rule::HeldWaiting, message);
+        all.push(Breach { ticks: stall.ticks, ..breach });
+    }
+    if let Some(stall) = &state.worst_for_vcpu {
+        let vcpu = stall.vcpu.map_or("a vCPU", |vcpu| name(state, vcpu));
+        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
+        let message = format!("{vcpu} waits for the BQL, {holder} holds it and waits for {wait}");
+        let breach = Breach::new(Rule::Stalled, message);
+        all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
     }
     match &state.over {
         Some(Ending::Crash(what, _)) => {
@@ -124,7 +129,8 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         format!("{} waits for {}", name(state, *tid), wait(state, *key, names))
     };
     let all: Vec<String> = waits.iter().map(words).collect();
-    Breach { rule: Rule::WaitForever, message: format!("hangs: {}", all.join("; ")), waits }
+    let breach = Breach::new(Rule::WaitForever, format!("hangs: {}", all.join("; ")));
+    Breach { waits, ..breach }
 }
 
 /// Threads of QEMU that ended and that nobody joined.
