@@ -2,7 +2,7 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
-use super::kernel::state::{Ending, Kernel, Key, Tid};
+use super::kernel::state::{Ending, Kernel, Key, Thread, Tid};
 use super::kernel::sync;
 use crate::lock::Rule;
 
@@ -103,6 +103,11 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     all
 }
 
+/// What a thread waits for first of all; a poll waits for files and for time.
+fn key(thread: &Thread) -> Option<Key> {
+    thread.waits.iter().find(|key| **key != Key::Clock).or(thread.waits.first()).copied()
+}
+
 /// Nothing can run and the migration is not done: who waits for whom.
 pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
     let mut waits = Vec::new();
@@ -112,7 +117,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         if let Some(Key::Mutex(address)) = thread.waits.first() {
             waits.push((tid, Key::Mutex(*address)));
             if let Some(owner) = sync::owner(*address) {
-                let of_owner = state.threads[owner].waits.first().copied();
+                let of_owner = key(&state.threads[owner]);
                 waits.extend(of_owner.map(|key| (owner, key)));
             }
         }
@@ -121,7 +126,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         // No lock is in it: all that wait and were begun for this migration.
         let blocked = state.threads.iter().enumerate();
         let blocked = blocked.filter(|(_, thread)| !thread.scenario && !thread.idle);
-        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, *thread.waits.first()?))));
+        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, key(thread)?))));
     }
     waits.sort_by_key(|(tid, _)| *tid);
     waits.dedup();

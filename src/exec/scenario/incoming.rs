@@ -92,19 +92,23 @@ impl Running {
             all.extend(judge::lost(state));
         }
         let done = story.finished() && story.vcpus_done == self.incoming.vcpus;
-        let failed = matches!(story.source, Some(Outcome::Failed(_)));
-        match state.over {
-            Some(Ending::Quiet) if done => {
+        match (&state.over, &story.source) {
+            (Some(Ending::Quiet), _) if done => {
                 all.extend(self.incoming.compare());
                 all.extend(judge::never_joined(state));
             }
-            Some(Ending::Quiet) if failed && story.postcopy => {
+            (Some(Ending::Quiet), Some(Outcome::Failed(why))) => {
                 let here = story.statuses.last().map_or("none", String::as_str);
-                let message = format!("the source has failed, the destination is {here}");
-                all.push(Breach::new(Rule::GuestLost, message));
+                // How far it had read does not matter.
+                let why = why
+                    .strip_prefix("byte ")
+                    .and_then(|why| why.split_once(": "))
+                    .map_or(&**why, |at| at.1);
+                let message = format!("the source has failed ({why}), the destination is {here}");
+                let lost = story.postcopy.then(|| Breach::new(Rule::GuestLost, message));
+                all.extend(lost);
             }
-            Some(Ending::Quiet) if failed => {}
-            Some(Ending::Quiet) => all.push(judge::hang(state, names)),
+            (Some(Ending::Quiet), _) => all.push(judge::hang(state, names)),
             _ => {}
         }
         let wrong = |wrong: &String| Breach::new(Rule::GuestLost, wrong.clone());
@@ -176,6 +180,10 @@ impl Incoming {
         for nth in 0..self.vcpus {
             let (this, story) = (self.clone(), story.clone());
             add(&format!("vcpu {nth}"), move || {
+                // A vCPU that does not touch memory for long.
+                if this.breaks == Break::Unasked && nth > 0 {
+                    story.wait(|story| story.cut.then_some(()));
+                }
                 vcpu::run(nth, &this.guest.blocks[0].pages, &story);
                 this.rest(&story);
             });
@@ -208,7 +216,13 @@ impl Incoming {
             state.with(State::open_return_path);
             wires.with(|wires| *wires = vec![channel]);
             let outcome = if listener == INCOMING {
-                let slow = Slow { channel, state: state.clone(), story: story.clone(), left };
+                let slow = Slow {
+                    channel,
+                    state: state.clone(),
+                    story: story.clone(),
+                    breaks: self.breaks,
+                    left,
+                };
                 let outcome = source.migrate(slow, &mut preempt);
                 let over = state.with(|state| state.status != Status::Active);
                 story.with(|story| story.postcopy = over);

@@ -7,10 +7,14 @@ use super::story::Story;
 use super::task::{act, dawdle};
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
+use crate::exec::kernel::tasks::choose;
 use crate::exec::peer::{State, Status, Wire};
 
 /// In nanoseconds: shorter than any of the timers that QEMU has then.
 const MOMENT: u64 = 1_000_000;
+
+/// One of so many pieces of the stream is late.
+const SLOW: usize = 4;
 
 /// Where the network fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +45,15 @@ pub fn rest() {
     act(Op::Sleep { until, asleep: false });
 }
 
-/// The source's end of a slow network: once few pages are left, nothing more gets
-/// through until it fails.
+/// The source's end of a slow network. Now and then the destination has come to rest
+/// before more arrives; and if it is to fail, once few pages are left nothing more
+/// gets through until it does.
 #[derive(Clone)]
 pub struct Slow {
     pub channel: Channel,
     pub state: std::sync::Arc<Board<State>>,
     pub story: std::sync::Arc<Board<Story>>,
+    pub breaks: Break,
     /// Pages that are left when it stalls.
     pub left: usize,
 }
@@ -57,6 +63,10 @@ impl Wire for Slow {
         let stalls = |state: &mut State| {
             state.status == Status::PostcopyActive && state.pending() < self.left
         };
+        let over = self.state.with(|state| state.status == Status::PostcopyActive);
+        if over && self.breaks == Break::Never && choose(SLOW) == 1 {
+            rest();
+        }
         if self.state.with(stalls) {
             self.story.wait(|story| story.cut.then_some(()));
         }

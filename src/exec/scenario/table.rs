@@ -47,7 +47,7 @@ pub const ALL: [Plan; 13] = [
     plan("postcopy", Break::Never),
     plan("postcopy-recover", Break::Running),
     Plan { hasty: true, ..plan("postcopy-recover-at-once", Break::Running) },
-    plan("postcopy-recover-unasked", Break::Unasked),
+    Plan { hasty: true, ..plan("postcopy-recover-unasked", Break::Unasked) },
     plan("postcopy-recover-at-rest", Break::Resting),
     plan("postcopy-break-anytime", Break::Anywhere),
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu", Break::Never) },
