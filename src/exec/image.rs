@@ -31,7 +31,9 @@ pub unsafe extern "C" fn bqlcheck_main(
     let job = read.and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()));
     match job {
         Ok(job) => run(image, &job),
-        Err(message) => emit(&Event::Refused { message, help: "this is started by bqlcheck".into() }),
+        Err(message) => {
+            emit(&Event::Refused { message, help: "this is started by bqlcheck".into() })
+        }
     }
     // Not through destructors: they would look for a scheduler that is gone.
     process::leave(0)

@@ -74,6 +74,9 @@ pub enum Event {
 pub struct Violation {
     pub rule: Rule,
     pub message: String,
+    /// If it is a stall: so many steps of the environment it lasted there.
+    #[serde(default)]
+    pub ticks: u64,
     /// The execution in which it came first, from 1.
     pub execution: u64,
     /// At each point where more than one thread could go on: the one that has to,
@@ -128,6 +131,12 @@ pub struct Done {
     pub violated: u64,
     /// Executions that ran into the bound of operations: of these nothing is known.
     pub cut: u64,
+    /// Steps of the environment of the longest stall of the BQL, and of the longest
+    /// for which a vCPU waited.
+    #[serde(default)]
+    pub longest_stall: u64,
+    #[serde(default)]
+    pub longest_for_vcpu: u64,
     /// Operations of all executions.
     pub steps: u64,
     pub wall_ms: u64,

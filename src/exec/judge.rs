@@ -2,7 +2,7 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
-use super::kernel::state::{Ending, Kernel, Key, Tid};
+use super::kernel::state::{Ending, Kernel, Key, Thread, Tid};
 use super::kernel::sync;
 use crate::lock::Rule;
 
@@ -14,11 +14,13 @@ pub struct Breach {
     pub message: String,
     /// Who waits for what, if that is what it is about.
     pub waits: Vec<(Tid, Key)>,
+    /// Steps of the environment that it lasted, if it is a stall.
+    pub ticks: u64,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        Breach { rule, message: message.into(), waits: Vec::new() }
+        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0 }
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
@@ -73,14 +75,17 @@ pub fn lost(state: &Kernel) -> Option<Breach> {
 pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all = state.noted.clone();
     if let Some(stall) = &state.worst_stall {
-        let holder = name(state, stall.holder);
-        let waiters: Vec<&str> = stall.waiters.iter().map(|tid| name(state, *tid)).collect();
-        let message = format!(
-            "{holder} holds the BQL while it waits for {}; {} cannot go on",
-            wait(state, stall.wait, names),
-            waiters.join(", ")
-        );
-        all.push(Breach::new(Rule::HeldWaiting, message));
+        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
+        let message = format!("{holder} holds the BQL while it waits for {wait}");
+        let breach = Breach::new(Rule::HeldWaiting, message);
+        all.push(Breach { ticks: stall.ticks, ..breach });
+    }
+    if let Some(stall) = &state.worst_for_vcpu {
+        let vcpu = stall.vcpu.map_or("a vCPU", |vcpu| name(state, vcpu));
+        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
+        let message = format!("{vcpu} waits for the BQL, {holder} holds it and waits for {wait}");
+        let breach = Breach::new(Rule::Stalled, message);
+        all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
     }
     match &state.over {
         Some(Ending::Crash(what, _)) => {
@@ -98,6 +103,11 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     all
 }
 
+/// What a thread waits for first of all; a poll waits for files and for time.
+fn key(thread: &Thread) -> Option<Key> {
+    thread.waits.iter().find(|key| **key != Key::Clock).or(thread.waits.first()).copied()
+}
+
 /// Nothing can run and the migration is not done: who waits for whom.
 pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
     let mut waits = Vec::new();
@@ -107,7 +117,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         if let Some(Key::Mutex(address)) = thread.waits.first() {
             waits.push((tid, Key::Mutex(*address)));
             if let Some(owner) = sync::owner(*address) {
-                let of_owner = state.threads[owner].waits.first().copied();
+                let of_owner = key(&state.threads[owner]);
                 waits.extend(of_owner.map(|key| (owner, key)));
             }
         }
@@ -116,7 +126,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         // No lock is in it: all that wait and were begun for this migration.
         let blocked = state.threads.iter().enumerate();
         let blocked = blocked.filter(|(_, thread)| !thread.scenario && !thread.idle);
-        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, *thread.waits.first()?))));
+        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, key(thread)?))));
     }
     waits.sort_by_key(|(tid, _)| *tid);
     waits.dedup();
@@ -124,7 +134,8 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         format!("{} waits for {}", name(state, *tid), wait(state, *key, names))
     };
     let all: Vec<String> = waits.iter().map(words).collect();
-    Breach { rule: Rule::WaitForever, message: format!("hangs: {}", all.join("; ")), waits }
+    let breach = Breach::new(Rule::WaitForever, format!("hangs: {}", all.join("; ")));
+    Breach { waits, ..breach }
 }
 
 /// Threads of QEMU that ended and that nobody joined.

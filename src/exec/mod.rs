@@ -4,6 +4,7 @@
 //! QEMU on the other side.
 //! Must not know: the command line, and how results are shown.
 
+pub mod contract;
 pub mod image;
 pub mod job;
 pub mod judge;

@@ -4,7 +4,7 @@
 
 use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
-use super::kernel::state::{Ending, Kernel, Key, Step, Tid, kernel};
+use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
 use super::kernel::{boot, process, sync, tasks};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +35,7 @@ struct Tally {
     violated: u64,
     /// Executions that ran into the bound of steps.
     cut: u64,
+    stalls: (u64, u64),
     steps: u64,
     hash: u64,
     outcomes: BTreeMap<String, u64>,
@@ -59,6 +60,7 @@ pub fn run(
         executions: 0,
         violated: 0,
         cut: 0,
+        stalls: (0, 0),
         steps: 0,
         hash: 0,
         outcomes: BTreeMap::new(),
@@ -113,6 +115,8 @@ pub fn run(
         executions: tally.executions,
         violated: tally.violated,
         cut: tally.cut,
+        longest_stall: tally.stalls.0,
+        longest_for_vcpu: tally.stalls.1,
         steps: tally.steps,
         wall_ms: began.elapsed().as_millis() as u64,
         hash: format!("{:016x}", tally.hash),
@@ -131,6 +135,10 @@ impl Tally {
         self.executions += 1;
         self.steps += kernel().steps;
         self.cut += u64::from(kernel().over == Some(Ending::Steps));
+        let ticks = |stall: &Option<Stall>| stall.as_ref().map_or(0, |stall| stall.ticks);
+        let for_vcpu = kernel().worst_for_vcpu.as_ref().map_or(0, |stall| stall.vcpu_ticks);
+        self.stalls.0 = self.stalls.0.max(ticks(&kernel().worst_stall));
+        self.stalls.1 = self.stalls.1.max(for_vcpu);
         let schedule = tasks::picked();
         let breaches = scenario.judge(names);
         self.violated += u64::from(!breaches.is_empty());
@@ -194,6 +202,7 @@ impl Witness {
         Violation {
             rule: breach.rule,
             message: breach.message.clone(),
+            ticks: breach.ticks,
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),

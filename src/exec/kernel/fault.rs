@@ -16,11 +16,8 @@ pub fn install() {
     // SAFETY: handlers are set as sigaction(2) says; the stack is never freed.
     unsafe {
         let stack = Box::leak(vec![0u8; 256 << 10].into_boxed_slice());
-        let stack = libc::stack_t {
-            ss_sp: stack.as_mut_ptr().cast(),
-            ss_flags: 0,
-            ss_size: stack.len(),
-        };
+        let stack =
+            libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
         libc::sigaltstack(&stack, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
@@ -31,11 +28,7 @@ pub fn install() {
     }
 }
 
-unsafe extern "C" fn handler(
-    signal: i32,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the system gives both; `gregs` are the registers to go on with.
     let (address, registers) = unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();

@@ -5,7 +5,11 @@
 use super::state::{Ending, Tid, kernel};
 use super::sync::Op;
 use super::tasks;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A function of C that accesses a device, as a vCPU (`glue/qemu/mmio.c`); zero: the
+/// image has none.
+pub static MMIO: AtomicUsize = AtomicUsize::new(0);
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 

@@ -142,6 +142,8 @@ pub struct Thread {
     /// What its function returned, once it has.
     pub returned: Option<usize>,
     pub detached: bool,
+    /// It stands for a vCPU.
+    pub vcpu: bool,
     /// It was there after boot: it serves for ever.
     pub idle: bool,
     /// Somebody has joined it.
@@ -171,15 +173,29 @@ pub enum Ending {
     Steps,
 }
 
-/// The BQL is held by a thread that waits for what is outside of QEMU, and others
-/// wait for it.
+/// The BQL is held by a thread that waits for what is outside of QEMU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stall {
     pub holder: Tid,
     pub wait: Key,
-    pub waiters: Vec<Tid>,
-    /// Steps of the environment that it lasted.
+    /// A vCPU that waits for the BQL.
+    pub vcpu: Option<Tid>,
+    /// Steps of the environment for which the BQL was held, without being released.
     pub ticks: u64,
+    /// Of these, those for which a vCPU waited.
+    pub vcpu_ticks: u64,
+}
+
+/// A handler of a device of ours was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub tid: Tid,
+    /// As `SaveVMHandlers`.
+    pub of: &'static str,
+    /// As `load_state`.
+    pub field: &'static str,
+    /// With the BQL, as QEMU itself says.
+    pub held: bool,
 }
 
 /// An operation that was done, for a witness.
@@ -216,9 +232,14 @@ pub struct Kernel {
     pub said: String,
     /// The Big QEMU Lock; zero: not known.
     pub bql: usize,
-    /// The stall that lasts, and the longest that there was.
+    /// The stall that lasts, the longest that there was, and the longest for a vCPU.
     pub stall: Option<Stall>,
     pub worst_stall: Option<Stall>,
+    pub worst_for_vcpu: Option<Stall>,
+    /// Which of our devices the image has, as `glue/qemu/device.c` numbers them.
+    pub devices: u32,
+    /// Calls of their handlers.
+    pub calls: Vec<Call>,
     /// What was found on the way.
     pub noted: Vec<crate::exec::judge::Breach>,
     /// Operations with their callers, if they are to be kept.
@@ -287,25 +308,35 @@ impl Kernel {
         }
     }
 
-    /// No thread of QEMU can run, so the environment will: if meanwhile somebody
-    /// waits for the BQL, that is a stall.
+    /// No thread of QEMU can run, so the environment will: if meanwhile the BQL is
+    /// held, that is a stall. A vCPU that holds it while it waits for a page cannot
+    /// be helped.
     pub fn tick(&mut self) {
         let lock = Key::Mutex(self.bql);
         let holder = if self.bql == 0 { None } else { super::sync::owner(self.bql) };
-        let waits = |tid: &Tid| self.threads[*tid].waits.contains(&lock);
-        let waiters: Vec<Tid> = (0..self.threads.len()).filter(waits).collect();
         let wait = holder.and_then(|holder| self.threads[holder].waits.first().copied());
-        let (Some(holder), Some(wait), false) = (holder, wait, waiters.is_empty()) else {
+        let (Some(holder), Some(wait)) = (holder, wait) else {
             self.stall = None;
             return;
         };
-        let ticks = match &self.stall {
-            Some(stall) if stall.holder == holder => stall.ticks + 1,
-            _ => 1,
+        if matches!(wait, Key::Page(_)) && self.threads[holder].vcpu {
+            return;
+        }
+        let vcpu =
+            self.threads.iter().position(|thread| thread.vcpu && thread.waits.contains(&lock));
+        let mut stall = match self.stall.take() {
+            Some(stall) if stall.holder == holder => Stall { wait, ..stall },
+            _ => Stall { holder, wait, vcpu: None, ticks: 0, vcpu_ticks: 0 },
         };
-        let stall = Stall { holder, wait, waiters, ticks };
-        if self.worst_stall.as_ref().is_none_or(|worst| worst.ticks < ticks) {
+        stall.ticks += 1;
+        stall.vcpu = vcpu.or(stall.vcpu);
+        stall.vcpu_ticks += u64::from(vcpu.is_some());
+        if self.worst_stall.as_ref().is_none_or(|worst| worst.ticks < stall.ticks) {
             self.worst_stall = Some(stall.clone());
+        }
+        let worst = self.worst_for_vcpu.as_ref().map_or(0, |worst| worst.vcpu_ticks);
+        if worst < stall.vcpu_ticks {
+            self.worst_for_vcpu = Some(stall.clone());
         }
         self.stall = Some(stall);
     }

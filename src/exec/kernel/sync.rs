@@ -5,7 +5,7 @@
 //! Must not know: who schedules, and what the locks are for.
 
 use super::clock::Instant;
-use super::state::{Kernel, Key, Tid};
+use super::state::{Call, Kernel, Key, Tid};
 use super::{file, socket, thread, uffd};
 use libc::{EAGAIN, EBUSY, EDEADLK, EINVAL, ETIMEDOUT};
 
@@ -18,22 +18,49 @@ pub enum Op {
     Wait(Wait),
     Signal(usize),
     Broadcast(usize),
-    FutexWait { word: usize, value: u32, deadline: Option<Instant>, asleep: bool },
-    FutexWake { word: usize, most: usize },
-    Spawn { body: usize, argument: usize, detached: bool },
+    FutexWait {
+        word: usize,
+        value: u32,
+        deadline: Option<Instant>,
+        asleep: bool,
+    },
+    FutexWake {
+        word: usize,
+        most: usize,
+    },
+    Spawn {
+        body: usize,
+        argument: usize,
+        detached: bool,
+    },
     Join(Tid),
     End(usize),
-    Kill { tid: Tid, signal: i32 },
-    SigWait { set: u64 },
-    Sleep { until: Instant, asleep: bool },
+    Kill {
+        tid: Tid,
+        signal: i32,
+    },
+    SigWait {
+        set: u64,
+    },
+    Sleep {
+        until: Instant,
+        asleep: bool,
+    },
     /// Nothing but a place to switch.
     Yield,
     File(file::Call),
     Socket(socket::Call),
-    Fault { address: usize },
+    Fault {
+        address: usize,
+    },
+    /// A handler of a device of ours is called.
+    Handler(Call),
     Uffd(uffd::Call),
     /// A scenario's task waits until its board is changed.
-    Park { key: usize, version: u64 },
+    Park {
+        key: usize,
+        version: u64,
+    },
     /// The execution ends here.
     Never,
 }
@@ -119,6 +146,9 @@ fn unlock(kernel: &mut Kernel, tid: Tid, address: usize) -> isize {
     if mutex.count == 0 {
         mutex.owner = 0;
         kernel.threads[tid].unlocked = address;
+        if address == kernel.bql {
+            kernel.stall = None;
+        }
         kernel.wake(Key::Mutex(address));
     }
     0
@@ -152,6 +182,7 @@ impl Op {
             Op::Socket(socket::Call::Send { .. }) => ("send", 0),
             Op::Socket(socket::Call::Shutdown { .. }) => ("shutdown", 0),
             Op::Fault { .. } => ("fault", 0),
+            Op::Handler(call) => (call.field, 0),
             Op::Uffd(_) => ("ioctl", 0),
             Op::Park { .. } => ("park", 0),
             Op::Never => ("never", 0),
@@ -194,8 +225,10 @@ impl Op {
             Op::FutexWake { word, most } => {
                 let key = Key::Futex(*word);
                 let waits = |kernel: &Kernel, tid: &Tid| kernel.threads[*tid].waits.contains(&key);
-                let all: Vec<Tid> =
-                    (0..kernel.threads.len()).filter(|tid| waits(kernel, tid)).take(*most).collect();
+                let all: Vec<Tid> = (0..kernel.threads.len())
+                    .filter(|tid| waits(kernel, tid))
+                    .take(*most)
+                    .collect();
                 all.iter().for_each(|tid| kernel.wake_thread(*tid));
                 all.len() as isize
             }
@@ -222,6 +255,10 @@ impl Op {
             Op::File(call) => return call.attempt(kernel, tid),
             Op::Socket(call) => return call.attempt(kernel, tid),
             Op::Fault { address } => return uffd::fault(kernel, tid, *address),
+            Op::Handler(call) => {
+                kernel.calls.push(*call);
+                0
+            }
             Op::Uffd(call) => return call.attempt(kernel, tid),
             Op::Park { key, version } => {
                 if kernel.boards[*key] == *version {

@@ -4,9 +4,9 @@
 //! is for tasks of Rust, took half of an execution's time here.
 //! Must not know: what the operations do.
 
-pub use super::pick::Strategy;
 use super::context::{Context, Stack};
 use super::pick::Picker;
+pub use super::pick::Strategy;
 use super::process;
 use super::state::{Ending, Key, Step, Tid, kernel};
 use super::sync::{self, Op};

@@ -3,14 +3,18 @@
 
 use super::board::Board;
 use super::channel::{Channel, listens};
+use super::network::{self, Break, Slow};
 use super::qmp::Qmp;
-use super::task::{act, add, dawdle};
+use super::story::Story;
+use super::task::{act, add};
+use super::vcpu;
+use crate::exec::contract::Contract;
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
-use crate::exec::kernel::tasks::choose;
 use crate::exec::kernel::sync::Op;
-use crate::exec::peer::{self, Guest, Outcome, Script, Shared, Source, State, Status};
+use crate::exec::kernel::tasks::choose;
 use crate::exec::kernel::uffd;
+use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, Status, Wire};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
 use serde_json::json;
@@ -20,19 +24,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const MONITOR: &str = "qmp";
 pub const INCOMING: &str = "incoming";
 pub const RECOVER: &str = "recover";
-/// In nanoseconds: shorter than any of the timers that QEMU has then.
-const MOMENT: u64 = 1_000_000;
-
-/// Where the network fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Break {
-    Never,
-    /// While the guest runs on the destination, pages are missing, and the source
-    /// has had a request for one.
-    Running,
-    /// Anywhere after the source has gone over to postcopy.
-    Anywhere,
-}
 
 /// What is done to the destination.
 #[derive(Clone, Debug)]
@@ -45,68 +36,8 @@ pub struct Incoming {
     pub hasty: bool,
     /// So many vCPUs touch every page once the guest runs.
     pub vcpus: usize,
-}
-
-/// The source's end of a slow network: once few pages are left, nothing more gets
-/// through until it fails.
-#[derive(Clone)]
-struct Slow {
-    channel: Channel,
-    state: Arc<Board<State>>,
-    story: Arc<Board<Story>>,
-    /// Pages that are left when it stalls.
-    left: usize,
-}
-
-impl peer::Wire for Slow {
-    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let stalls = |state: &mut State| {
-            state.status == Status::PostcopyActive && state.pending() < self.left
-        };
-        if self.state.with(stalls) {
-            self.story.wait(|story| story.cut.then_some(()));
-        }
-        self.channel.send(bytes)
-    }
-
-    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
-        self.channel.recv(bytes)
-    }
-
-    fn shutdown(&mut self) {
-        self.channel.shutdown();
-    }
-}
-
-/// What the tasks of an execution tell one another.
-#[derive(Debug, Default)]
-pub struct Story {
-    /// The guest runs on the destination.
-    runs: bool,
-    /// The destination listens again.
-    recovers: bool,
-    /// The source has gone over to postcopy.
-    pub postcopy: bool,
-    /// The network was cut.
-    pub cut: bool,
-    /// What the source came to.
-    pub source: Option<Outcome>,
-    /// The destination's statuses in order.
-    pub statuses: Vec<String>,
-    /// vCPUs that have seen each page.
-    pub vcpus_done: usize,
-    /// What a vCPU or the management found wrong.
-    pub wrong: Vec<String>,
-}
-
-impl Shared for Board<State> {
-    fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
-        Board::with(self, look)
-    }
-
-    fn wait<R>(&self, ready: impl FnMut(&mut State) -> Option<R>) -> R {
-        Board::wait(self, ready)
-    }
+    /// The stream is not a source's.
+    pub hostile: Option<Hostile>,
 }
 
 /// The boot task: negotiates, sets the capabilities, and lets QEMU listen; gives
@@ -137,12 +68,13 @@ pub fn boot(script: &Script) -> Result<Qmp, String> {
 pub struct Running {
     pub incoming: Incoming,
     pub monitor: Qmp,
+    contract: Contract,
     story: Mutex<Option<Arc<Board<Story>>>>,
 }
 
 impl Running {
-    pub fn new(incoming: Incoming, monitor: Qmp) -> Running {
-        Running { incoming, monitor, story: Mutex::new(None) }
+    pub fn new(incoming: Incoming, monitor: Qmp, contract: Contract) -> Running {
+        Running { incoming, monitor, contract, story: Mutex::new(None) }
     }
 
     fn story<R>(&self, look: impl FnOnce(&Story) -> R) -> R {
@@ -160,19 +92,23 @@ impl Running {
             all.extend(judge::lost(state));
         }
         let done = story.finished() && story.vcpus_done == self.incoming.vcpus;
-        let failed = matches!(story.source, Some(Outcome::Failed(_)));
-        match state.over {
-            Some(Ending::Quiet) if done => {
+        match (&state.over, &story.source) {
+            (Some(Ending::Quiet), _) if done => {
                 all.extend(self.incoming.compare());
                 all.extend(judge::never_joined(state));
             }
-            Some(Ending::Quiet) if failed && story.postcopy => {
+            (Some(Ending::Quiet), Some(Outcome::Failed(why))) => {
                 let here = story.statuses.last().map_or("none", String::as_str);
-                let message = format!("the source has failed, the destination is {here}");
-                all.push(Breach::new(Rule::GuestLost, message));
+                // How far it had read does not matter.
+                let why = why
+                    .strip_prefix("byte ")
+                    .and_then(|why| why.split_once(": "))
+                    .map_or(&**why, |at| at.1);
+                let message = format!("the source has failed ({why}), the destination is {here}");
+                let lost = story.postcopy.then(|| Breach::new(Rule::GuestLost, message));
+                all.extend(lost);
             }
-            Some(Ending::Quiet) if failed => {}
-            Some(Ending::Quiet) => all.push(judge::hang(state, names)),
+            (Some(Ending::Quiet), _) => all.push(judge::hang(state, names)),
             _ => {}
         }
         let wrong = |wrong: &String| Breach::new(Rule::GuestLost, wrong.clone());
@@ -189,30 +125,14 @@ impl Scenario for Running {
 
     fn judge(&self, names: &dyn Names) -> Vec<Breach> {
         let state = kernel();
-        let mut all = judge::general(state, names);
+        let mut all = self.contract.judge(state);
+        all.extend(judge::general(state, names));
         self.story(|story| all.extend(self.told(story, state, names)));
         all
     }
 
     fn outcome(&self) -> String {
-        self.story(|story| {
-            let source = match &story.source {
-                None => "waits".to_string(),
-                Some(Outcome::Completed) => "completed".into(),
-                Some(Outcome::Paused) => "paused".into(),
-                Some(Outcome::Failed(_)) => "failed".into(),
-                Some(Outcome::Hangs(_)) => "hangs".into(),
-            };
-            format!("{}; source {source}", story.statuses.join(" > "))
-        })
-    }
-}
-
-impl Story {
-    /// Both sides are done, whatever came of it.
-    fn finished(&self) -> bool {
-        self.source == Some(Outcome::Completed)
-            && self.statuses.last().is_some_and(|status| status == "completed")
+        self.story(Story::outcome)
     }
 }
 
@@ -234,13 +154,16 @@ impl Incoming {
     pub fn begin(&self, monitor: &Qmp) -> Arc<Board<Story>> {
         let story = Arc::new(Board::new(Story::default()));
         let state = Arc::new(Board::new(State::new(&self.guest)));
-        let wire: Arc<Board<Option<Channel>>> = Arc::new(Board::new(None));
+        let wire: Arc<Board<Vec<Channel>>> = Arc::new(Board::new(Vec::new()));
         {
             let (this, state, story, wire) =
                 (self.clone(), state.clone(), story.clone(), wire.clone());
-            add("source", move || this.source(&state, &story, &wire));
+            add("source", move || match this.hostile {
+                Some(hostile) => this.attack(hostile, &story),
+                None => this.source(&state, &story, &wire),
+            });
         }
-        {
+        if self.hostile.is_none() {
             let (this, state, story, wire) =
                 (self.clone(), state.clone(), story.clone(), wire.clone());
             add("source return path", move || this.return_paths(&state, &story, &wire));
@@ -252,11 +175,18 @@ impl Incoming {
         if self.breaks != Break::Never {
             let (breaks, state, story, wire) =
                 (self.breaks, state.clone(), story.clone(), wire.clone());
-            add("network", move || network(breaks, &state, &story, &wire));
+            add("network", move || network::fail(breaks, &state, &story, &wire));
         }
         for nth in 0..self.vcpus {
             let (this, story) = (self.clone(), story.clone());
-            add(&format!("vcpu {nth}"), move || this.vcpu(&story));
+            add(&format!("vcpu {nth}"), move || {
+                // A vCPU that does not touch memory for long.
+                if this.breaks == Break::Unasked && nth > 0 {
+                    story.wait(|story| story.cut.then_some(()));
+                }
+                vcpu::run(nth, &this.guest.blocks[0].pages, &story);
+                this.rest(&story);
+            });
         }
         story
     }
@@ -266,41 +196,59 @@ impl Incoming {
         &self,
         state: &Arc<Board<State>>,
         story: &Arc<Board<Story>>,
-        wire: &Board<Option<Channel>>,
+        wires: &Board<Vec<Channel>>,
     ) {
-        let mut connect = || -> std::io::Result<Box<dyn peer::Wire + Send>> {
-            Ok(Box::new(Channel::connect(INCOMING)?))
-        };
         let mut source = Source::new(&self.guest, &self.script, &**state);
-        let channel = match Channel::connect(INCOMING) {
-            Ok(channel) => channel,
-            Err(error) => return story.with(|story| story.wrong.push(error.to_string())),
-        };
-        state.with(State::open_return_path);
-        wire.with(|wire| *wire = Some(channel));
-        let stalls = self.breaks == Break::Running;
         let late = self.guest.blocks[0].pages.len() - self.script.precopy_pages;
-        let left = if stalls { 1 + choose(late - 1) } else { 0 };
-        let slow = Slow { channel, state: state.clone(), story: story.clone(), left };
-        let mut outcome = source.migrate(slow, &mut connect);
-        let over = state.with(|state| state.status != Status::Active);
-        story.with(|story| story.postcopy = over);
-        while outcome == Outcome::Paused {
-            story.wait(|story| story.recovers.then_some(()));
-            story.with(|story| story.recovers = false);
-            let channel = match Channel::connect(RECOVER) {
+        let left = if self.breaks.stalls() { 1 + choose(late - 1) } else { 0 };
+        let mut listener = INCOMING;
+        loop {
+            // The first of the list is the main channel.
+            let channel = match Channel::connect(listener) {
                 Ok(channel) => channel,
                 Err(error) => return story.with(|story| story.wrong.push(error.to_string())),
             };
+            let mut preempt = || -> std::io::Result<Box<dyn Wire + Send>> {
+                let channel = Channel::connect(listener)?;
+                wires.with(|wires| wires.push(channel));
+                Ok(Box::new(channel))
+            };
             state.with(State::open_return_path);
-            wire.with(|wire| *wire = Some(channel));
-            outcome = source.recover(channel, &mut connect);
+            wires.with(|wires| *wires = vec![channel]);
+            let outcome = if listener == INCOMING {
+                let slow = Slow {
+                    channel,
+                    state: state.clone(),
+                    story: story.clone(),
+                    breaks: self.breaks,
+                    left,
+                };
+                let outcome = source.migrate(slow, &mut preempt);
+                let over = state.with(|state| state.status != Status::Active);
+                story.with(|story| story.postcopy = over);
+                outcome
+            } else {
+                source.recover(channel, &mut preempt)
+            };
+            if outcome != Outcome::Paused {
+                wires.with(std::mem::take).into_iter().for_each(Channel::close);
+                story.with(|story| story.source = Some(outcome));
+                return self.rest(story);
+            }
+            story.wait(|story| story.recovers.then_some(()));
+            story.with(|story| story.recovers = false);
+            listener = RECOVER;
         }
-        if let Some(channel) = wire.with(|wire| wire.take()) {
-            channel.close();
-        }
-        story.with(|story| story.source = Some(outcome));
-        self.rest(story);
+    }
+
+    /// Sends a stream that no source sends, and listens to what is said to it.
+    fn attack(&self, hostile: Hostile, story: &Board<Story>) {
+        let Ok(mut channel) = Channel::connect(INCOMING) else { return };
+        // What the destination has closed, it does not want to hear.
+        let _ = channel.send(&hostile.stream(&self.guest));
+        while channel.recv(&mut [0; 512]).is_ok_and(|many| many > 0) {}
+        channel.close();
+        story.with(|story| story.source = Some(Outcome::Failed("hostile".into())));
     }
 
     /// The source's return path thread, one connection after the other.
@@ -308,11 +256,11 @@ impl Incoming {
         &self,
         state: &Board<State>,
         story: &Board<Story>,
-        wire: &Board<Option<Channel>>,
+        wires: &Board<Vec<Channel>>,
     ) {
         let mut last = None;
-        while let Some(channel) = wire.wait(|wire| match *wire {
-            Some(channel) if Some(channel) != last => Some(Some(channel)),
+        while let Some(channel) = wires.wait(|wires| match wires.first() {
+            Some(channel) if Some(*channel) != last => Some(Some(*channel)),
             _ => None,
         }) {
             last = Some(channel);
@@ -342,9 +290,7 @@ impl Incoming {
             self.rest(story);
             if paused {
                 if !self.hasty {
-                    // Time goes on when nothing can run: all threads are at rest.
-                    let until = kernel().now + MOMENT;
-                    act(Op::Sleep { until, asleep: false });
+                    network::rest();
                 }
                 let uri = json!({ "uri": format!("unix:{RECOVER}") });
                 match qmp.out_of_band("migrate-recover", uri) {
@@ -355,53 +301,11 @@ impl Incoming {
         }
     }
 
-    /// A vCPU: touches every page of the guest, in an order that is picked.
-    fn vcpu(&self, story: &Board<Story>) {
-        story.wait(|story| story.runs.then_some(()));
-        let pages = &self.guest.blocks[0].pages;
-        let start = choose(pages.len());
-        for nth in 0..pages.len() {
-            let page = (start + nth * 7) % pages.len();
-            let address = kernel().faults.largest.0 + page * 4096;
-            act(Op::Fault { address });
-            let found = uffd::byte(address);
-            if found != pages[page] {
-                let what = if found == 0 { "zeros" } else { "something else" };
-                let wrong = format!("a vCPU read {what} where the source had data");
-                story.with(|story| story.wrong.push(wrong));
-            }
-        }
-        story.with(|story| story.vcpus_done += 1);
-        self.rest(story);
-    }
-
     /// Once all is done, the execution need not wait for QEMU's timers.
     fn rest(&self, story: &Board<Story>) {
         let all = |story: &Story| story.finished() && story.vcpus_done == self.vcpus;
         if story.look(all) {
             kernel().ends_idle = true;
         }
-    }
-}
-
-/// Fails once.
-fn network(
-    breaks: Break,
-    state: &Board<State>,
-    story: &Board<Story>,
-    wire: &Board<Option<Channel>>,
-) {
-    state.wait(|state| (state.status == Status::PostcopyActive).then_some(()));
-    if breaks == Break::Running {
-        story.wait(|story| story.runs.then_some(()));
-        state.wait(|state| (state.requested > 0).then_some(()));
-    }
-    dawdle(40);
-    if story.with(|story| story.source.is_some()) {
-        return;
-    }
-    if let Some(channel) = wire.with(|wire| *wire) {
-        channel.cut();
-        story.with(|story| story.cut = true);
     }
 }

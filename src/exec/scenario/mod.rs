@@ -5,23 +5,26 @@
 pub mod board;
 pub mod channel;
 pub mod incoming;
+pub mod network;
 pub mod qmp;
+pub mod story;
+pub mod table;
 pub mod task;
+pub mod vcpu;
 
-use self::incoming::{Break, Incoming, MONITOR, Running};
+use self::incoming::{Incoming, MONITOR, Running};
 use self::qmp::Qmp;
+use self::table::{ALL, HANDLERS, PAGES, Plan, RUN_ON_CPU};
+use super::contract::Contract;
 use super::kernel::boot::Body;
-use super::peer::{Guest, Script};
+use super::kernel::state::kernel;
+use super::peer::{Device, Guest, Script};
 use super::search::Scenario;
 use crate::sim::Version;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// vCPUs of a scenario.
 const VCPUS: usize = 2;
-/// Pages of the guest: QEMU wants a multiple of 8 KiB.
-const PAGES: u8 = 16;
-/// Pages that precopy sends before it becomes a postcopy.
-const PRECOPY: usize = 6;
 
 /// What `bqlcheck trace` reads of a log.
 const TRACED: [[&str; 2]; 7] = [
@@ -36,40 +39,53 @@ const TRACED: [[&str; 2]; 7] = [
 
 /// The names of all scenarios, as on the command line.
 pub fn names() -> Vec<&'static str> {
-    vec![
-        "precopy",
-        "postcopy",
-        "postcopy-recover",
-        "postcopy-recover-at-once",
-        "postcopy-break-anytime",
-    ]
+    ALL.iter().map(|plan| plan.name).collect()
 }
 
 /// A scenario before boot.
 pub struct Setup {
     incoming: Incoming,
+    devices: u32,
+    contract: Contract,
     monitor: Arc<Mutex<Option<Result<Qmp, String>>>>,
 }
 
 /// The scenario of a name, for a QEMU of a version.
 pub fn find(name: &str, version: &str) -> Option<Setup> {
+    let plan = ALL.iter().find(|plan| plan.name == name)?;
+    let contract = Contract::of(version);
     let version = if version.starts_with("7.") { Version::V7_2 } else { Version::V10_0 };
-    // Full pages, and some that are zero.
-    let pages = (0..PAGES).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
-    let guest = Guest::none(version, pages);
-    let postcopy = Script::postcopy(version, PRECOPY);
-    let (script, breaks) = match name {
-        "precopy" => (Script::precopy(version), Break::Never),
-        "postcopy" => (postcopy, Break::Never),
-        "postcopy-recover" | "postcopy-recover-at-once" => (postcopy, Break::Running),
-        "postcopy-break-anytime" => (postcopy, Break::Anywhere),
-        _ => return None,
+    let script = match plan.postcopy {
+        None => Script::precopy(version),
+        Some(pages) => Script { preempt: plan.preempt, ..Script::postcopy(version, pages) },
     };
-    let hasty = name == "postcopy-recover-at-once";
-    // Nothing registers the memory of a precopy, where vCPUs could find it.
-    let vcpus = if script.postcopy { VCPUS } else { 0 };
-    let incoming = Incoming { guest, script, breaks, hasty, vcpus };
-    Some(Setup { incoming, monitor: Arc::default() })
+    let (breaks, hasty, hostile) = (plan.breaks, plan.hasty, plan.hostile);
+    // Nothing registers the memory of a precopy, where vCPUs could find it; and
+    // no pages come from who is hostile.
+    let vcpus = if script.postcopy && hostile.is_none() { VCPUS } else { 0 };
+    let guest = guest(plan, version);
+    let incoming = Incoming { guest, script, breaks, hasty, vcpus, hostile };
+    Some(Setup { incoming, devices: plan.devices, contract, monitor: Arc::default() })
+}
+
+/// What is migrated.
+fn guest(plan: &Plan, version: Version) -> Guest {
+    // Full pages, and some that are zero.
+    let pages = (0..PAGES as u8).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
+    let mut guest = Guest::none(version, pages);
+    let own = [(RUN_ON_CPU, "bqlcheck-run-on-cpu"), (HANDLERS, "bqlcheck-handlers")];
+    let there = own.iter().filter(|(bit, _)| plan.devices & bit != 0);
+    guest.devices.extend(there.zip(10..).map(|((_, idstr), section_id)| Device {
+        section_id,
+        idstr: (*idstr).into(),
+        version_id: 1,
+        bytes: vec![0; 8],
+    }));
+    if plan.hostile.is_some() {
+        // Ours first, before what else may end it.
+        guest.devices.reverse();
+    }
+    guest
 }
 
 impl Setup {
@@ -77,13 +93,33 @@ impl Setup {
     pub fn arguments(&self, traces: bool) -> Vec<String> {
         let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
         let memory = format!("{}K", self.incoming.guest.blocks[0].pages.len() * 4);
-        let events = TRACED.iter().flatten().copied().filter(|_| traces);
-        let fixed = [
-            "qemu", "-M", "none", "-m", &memory, "-accel", "qtest", "-nodefaults", "-display",
-            "none", "-name", "bqlcheck,debug-threads=on", "-incoming", "defer", "-chardev",
-            &monitor, "-mon", "chardev=qmp,mode=control",
+        kernel().devices = self.devices;
+        let mut all = vec![
+            "qemu",
+            "-M",
+            "none",
+            "-m",
+            &memory,
+            "-accel",
+            "qtest",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-name",
+            "bqlcheck,debug-threads=on",
+            "-incoming",
+            "defer",
+            "-chardev",
+            &monitor,
+            "-mon",
+            "chardev=qmp,mode=control",
         ];
-        fixed.into_iter().chain(events).map(String::from).collect()
+        if self.devices & RUN_ON_CPU != 0 {
+            // A thread that does the work. No board gives the CPU its number.
+            all.extend(["-cpu", "qemu64,apic-id=0"]);
+        }
+        all.extend(TRACED.iter().flatten().copied().filter(|_| traces));
+        all.into_iter().map(String::from).collect()
     }
 
     /// The task that sees boot through.
@@ -99,6 +135,6 @@ impl Setup {
     pub fn ready(self) -> Result<Arc<dyn Scenario>, String> {
         let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take();
         let monitor = monitor.ok_or("boot did not come to an end")??;
-        Ok(Arc::new(Running::new(self.incoming, monitor)))
+        Ok(Arc::new(Running::new(self.incoming, monitor, self.contract)))
     }
 }

@@ -2,6 +2,7 @@
 //! thin cover of an operation; models/exec/libc.json lists them.
 //! Must not know: anything but C's conventions.
 
+mod device;
 mod io;
 mod memory;
 mod net;

@@ -1,0 +1,109 @@
+//! A network that is slow, and fails once.
+//! Must not know: what travels over it.
+
+use super::board::Board;
+use super::channel::Channel;
+use super::story::Story;
+use super::task::{act, dawdle};
+use crate::exec::kernel::state::kernel;
+use crate::exec::kernel::sync::Op;
+use crate::exec::kernel::tasks::choose;
+use crate::exec::peer::{State, Status, Wire};
+
+/// In nanoseconds: shorter than any of the timers that QEMU has then.
+const MOMENT: u64 = 1_000_000;
+
+/// One of so many pieces of the stream is late.
+const SLOW: usize = 4;
+
+/// Where the network fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Break {
+    Never,
+    /// While the guest runs on the destination, pages are missing, and the source
+    /// has had a request for one.
+    Running,
+    /// While the guest runs on the destination and pages are missing, whether the
+    /// source has had a request or not.
+    Unasked,
+    /// While pages are missing, when all threads of the destination are at rest.
+    Resting,
+    /// Anywhere after the source has gone over to postcopy.
+    Anywhere,
+}
+
+impl Break {
+    /// The source's pages stop short until it fails.
+    pub fn stalls(self) -> bool {
+        matches!(self, Break::Running | Break::Unasked | Break::Resting)
+    }
+}
+
+/// Time goes on when nothing can run: all threads are at rest.
+pub fn rest() {
+    let until = kernel().now + MOMENT;
+    act(Op::Sleep { until, asleep: false });
+}
+
+/// The source's end of a slow network. Now and then the destination has come to rest
+/// before more arrives; and if it is to fail, once few pages are left nothing more
+/// gets through until it does.
+#[derive(Clone)]
+pub struct Slow {
+    pub channel: Channel,
+    pub state: std::sync::Arc<Board<State>>,
+    pub story: std::sync::Arc<Board<Story>>,
+    pub breaks: Break,
+    /// Pages that are left when it stalls.
+    pub left: usize,
+}
+
+impl Wire for Slow {
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let stalls = |state: &mut State| {
+            state.status == Status::PostcopyActive && state.pending() < self.left
+        };
+        let over = self.state.with(|state| state.status == Status::PostcopyActive);
+        if over && self.breaks == Break::Never && choose(SLOW) == 1 {
+            rest();
+        }
+        if self.state.with(stalls) {
+            self.story.wait(|story| story.cut.then_some(()));
+        }
+        self.channel.send(bytes)
+    }
+
+    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.channel.recv(bytes)
+    }
+
+    fn shutdown(&mut self) {
+        self.channel.shutdown();
+    }
+}
+
+/// Fails once.
+pub fn fail(
+    breaks: Break,
+    state: &Board<State>,
+    story: &Board<Story>,
+    wires: &Board<Vec<Channel>>,
+) {
+    state.wait(|state| (state.status == Status::PostcopyActive).then_some(()));
+    match breaks {
+        Break::Running => {
+            story.wait(|story| story.runs.then_some(()));
+            state.wait(|state| (state.requested > 0).then_some(()));
+        }
+        Break::Unasked => story.wait(|story| story.runs.then_some(())),
+        Break::Resting => rest(),
+        Break::Anywhere | Break::Never => {}
+    }
+    dawdle(40);
+    if story.with(|story| story.source.is_some()) {
+        return;
+    }
+    let all = wires.with(|wires| wires.clone());
+    all.iter().for_each(Channel::cut);
+    story.with(|story| story.cut |= !all.is_empty());
+}
