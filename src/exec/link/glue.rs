@@ -28,7 +28,10 @@ pub struct Glue {
 pub(super) fn built_in() -> Vec<Glue> {
     let plain =
         |name: &str, text: &str| Glue { name: name.into(), text: text.into(), kind: Kind::Plain };
+    let qemu =
+        |name: &str, text: &str| Glue { name: name.into(), text: text.into(), kind: Kind::Qemu };
     vec![
+        qemu("guest.c", include_str!("../glue/qemu/guest.c")),
         plain("main.c", include_str!("../glue/main.c")),
         plain("memory.c", include_str!("../glue/memory.c")),
         plain("stdio.c", include_str!("../glue/stdio.c")),

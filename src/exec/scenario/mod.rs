@@ -4,11 +4,14 @@
 
 pub mod board;
 pub mod channel;
+pub mod guest;
 pub mod incoming;
+pub mod outgoing;
 pub mod qmp;
 pub mod task;
 
-use self::incoming::{Break, Incoming, MONITOR, Running};
+use self::incoming::{Break, Incoming, MONITOR};
+use self::outgoing::{Deed, Outgoing};
 use self::qmp::Qmp;
 use super::kernel::boot::Body;
 use super::peer::{Guest, Script};
@@ -31,12 +34,27 @@ pub fn names() -> Vec<&'static str> {
         "postcopy-recover",
         "postcopy-recover-at-once",
         "postcopy-break-anytime",
+        "precopy-out",
+        "precopy-cancel",
+        "precopy-cancel-autostart",
+        "precopy-break-out",
+        "postcopy-out",
+        "postcopy-cancel",
+        "postcopy-recover-out",
+        "postcopy-break-out",
     ]
+}
+
+/// What the user's QEMU is.
+#[derive(Clone)]
+enum Side {
+    Destination(Incoming),
+    Source(Outgoing),
 }
 
 /// A scenario before boot.
 pub struct Setup {
-    incoming: Incoming,
+    side: Side,
     monitor: Arc<Mutex<Option<Result<Qmp, String>>>>,
 }
 
@@ -44,7 +62,11 @@ pub struct Setup {
 pub fn find(name: &str, version: &str) -> Option<Setup> {
     let version = if version.starts_with("7.") { Version::V7_2 } else { Version::V10_0 };
     // Full pages, and some that are zero.
-    let pages = (0..PAGES).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
+    let pages: Vec<u8> =
+        (0..PAGES).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
+    if let Some(outgoing) = outgoing(name, &pages) {
+        return Some(Setup { side: Side::Source(outgoing), monitor: Arc::default() });
+    }
     let guest = Guest::none(version, pages);
     let postcopy = Script::postcopy(version, PRECOPY);
     let (script, breaks) = match name {
@@ -58,28 +80,49 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
     // Nothing registers the memory of a precopy, where vCPUs could find it.
     let vcpus = if script.postcopy { VCPUS } else { 0 };
     let incoming = Incoming { guest, script, breaks, hasty, vcpus };
-    Some(Setup { incoming, monitor: Arc::default() })
+    Some(Setup { side: Side::Destination(incoming), monitor: Arc::default() })
+}
+
+/// The scenario of a source.
+fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
+    let (postcopy, deed) = match name {
+        "precopy-out" => (false, Deed::Nothing),
+        "precopy-cancel" | "precopy-cancel-autostart" => (false, Deed::Cancel),
+        "precopy-break-out" => (false, Deed::Break),
+        "postcopy-out" => (true, Deed::Nothing),
+        "postcopy-cancel" => (true, Deed::Cancel),
+        "postcopy-recover-out" => (true, Deed::Pause),
+        "postcopy-break-out" => (true, Deed::Break),
+        _ => return None,
+    };
+    let autostart = name.ends_with("-autostart");
+    Some(Outgoing { pages: pages.to_vec(), postcopy, deed, autostart, threads: VCPUS })
 }
 
 impl Setup {
     /// QEMU's command line.
     pub fn arguments(&self) -> Vec<String> {
         let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
-        let memory = format!("{}K", self.incoming.guest.blocks[0].pages.len() * 4);
-        [
+        let memory = format!("{}K", u32::from(PAGES) * 4);
+        let mut arguments = vec![
             "qemu", "-M", "none", "-m", &memory, "-accel", "qtest", "-nodefaults", "-display",
-            "none", "-name", "bqlcheck,debug-threads=on", "-incoming", "defer", "-chardev",
-            &monitor, "-mon", "chardev=qmp,mode=control",
-        ]
-        .map(String::from)
-        .into()
+            "none", "-name", "bqlcheck,debug-threads=on", "-chardev", &monitor, "-mon",
+            "chardev=qmp,mode=control",
+        ];
+        if matches!(self.side, Side::Destination(_)) {
+            arguments.extend(["-incoming", "defer"]);
+        }
+        arguments.into_iter().map(String::from).collect()
     }
 
     /// The task that sees boot through.
     pub fn boot(&self) -> Body {
-        let (script, monitor) = (self.incoming.script.clone(), self.monitor.clone());
+        let (side, monitor) = (self.side.clone(), self.monitor.clone());
         task::task(move || {
-            let qmp = incoming::boot(&script);
+            let qmp = match &side {
+                Side::Destination(incoming) => incoming::boot(&incoming.script),
+                Side::Source(outgoing) => outgoing::boot(outgoing),
+            };
             *monitor.lock().unwrap_or_else(PoisonError::into_inner) = Some(qmp);
         })
     }
@@ -88,6 +131,9 @@ impl Setup {
     pub fn ready(self) -> Result<Arc<dyn Scenario>, String> {
         let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take();
         let monitor = monitor.ok_or("boot did not come to an end")??;
-        Ok(Arc::new(Running::new(self.incoming, monitor)))
+        Ok(match self.side {
+            Side::Destination(incoming) => Arc::new(incoming::Running::new(incoming, monitor)),
+            Side::Source(outgoing) => Arc::new(outgoing::Running::new(outgoing, monitor)?),
+        })
     }
 }

@@ -1,0 +1,375 @@
+//! Scenarios of a source: the user's QEMU migrates to a destination of ours, while
+//! its guest writes to its memory; the user cancels, or the network fails.
+//! Must not know: what counts as a finding.
+
+use super::board::Board;
+use super::channel::{Channel, listens};
+use super::guest::Memory;
+use super::incoming::MONITOR;
+use super::qmp::Qmp;
+use super::task::{act, add, dawdle};
+use crate::exec::judge::{self, Breach, Names};
+use crate::exec::kernel::state::{Ending, Kernel, kernel};
+use crate::exec::kernel::sync::Op;
+use crate::exec::kernel::tasks::choose;
+use crate::exec::peer::{Asks, Destination, Outcome};
+use crate::exec::search::Scenario;
+use crate::lock::Rule;
+use crate::sim::stream::Content;
+use serde_json::json;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name of the destination's listener.
+const OUTGOING: &str = "outgoing";
+/// In nanoseconds: shorter than any of the timers that QEMU has then.
+const MOMENT: u64 = 1_000_000;
+/// Between two looks of the rate limit (`BUFFER_DELAY`).
+const WINDOW: u64 = 100_000_000;
+/// Writes of each thread of the guest, a migration.
+const WRITES: usize = 4;
+/// Places to switch that somebody may wait for, before the network or the user
+/// does something.
+const LONG: usize = 120;
+
+/// What is done to the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Nothing,
+    /// The user cancels, at any step, and migrates again.
+    Cancel,
+    /// The network fails in postcopy, or the user pauses; the user resumes.
+    Pause,
+    /// The network fails at any step.
+    Break,
+}
+
+/// A source.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub pages: Vec<u8>,
+    pub postcopy: bool,
+    pub deed: Deed,
+    /// The guest runs on the destination as soon as that has it; else when the
+    /// source says that it is done, as libvirt does it.
+    pub autostart: bool,
+    /// So many threads of the guest.
+    pub threads: usize,
+}
+
+/// What the tasks of an execution tell one another.
+#[derive(Debug, Default)]
+struct Story {
+    /// Connections that the destination has had.
+    channel: Option<Channel>,
+    /// The guest runs on the destination.
+    runs: bool,
+    /// The destination has all that it needs, and could run the guest.
+    loaded: bool,
+    /// What the destination came to, by connection.
+    destination: Vec<Outcome>,
+    /// The pages that it has.
+    pages: Vec<Option<Content>>,
+    /// The source's statuses in order, of all its migrations.
+    statuses: Vec<String>,
+    /// The user's work is done.
+    done: bool,
+    wrong: Vec<String>,
+}
+
+/// The boot task: negotiates, fills the guest's memory, sets the capabilities;
+/// gives the monitor connection.
+pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
+    while !listens(MONITOR) {
+        act(Op::Yield);
+    }
+    let mut qmp = Qmp::connect(MONITOR)?;
+    Memory::fill(outgoing.pages.clone());
+    let on = |name: &str| json!({ "capability": name, "state": true });
+    let mut capabilities = vec![on("events")];
+    if outgoing.postcopy {
+        capabilities.extend([on("postcopy-ram"), on("return-path")]);
+    }
+    qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
+    Ok(qmp)
+}
+
+/// The scenario, ready to be run.
+pub struct Running {
+    outgoing: Outgoing,
+    monitor: Qmp,
+    memory: Memory,
+    now: Mutex<Option<(Arc<Board<Story>>, Arc<Board<Memory>>)>>,
+}
+
+impl Running {
+    /// # Errors
+    /// If the guest's memory was not found.
+    pub fn new(outgoing: Outgoing, monitor: Qmp) -> Result<Running, String> {
+        let memory = Memory::filled().ok_or("the guest's memory is not where it should be")?;
+        Ok(Running { outgoing, monitor, memory, now: Mutex::new(None) })
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&Story, &Memory) -> R) -> R {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let (story, guest) = now.as_ref().expect("an execution has begun");
+        story.look(|story| guest.look(|guest| look(story, guest)))
+    }
+
+    fn told(&self, story: &Story, guest: &Memory, state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+        let mut all = Vec::new();
+        if !story.loaded {
+            all.extend(judge::lost(state));
+        }
+        let lost = |wrong: String| Breach::new(Rule::GuestLost, wrong);
+        match state.over {
+            Some(Ending::Quiet) if story.done => {
+                all.extend(compare(story, guest).map(lost));
+                all.extend(judge::never_joined(state));
+            }
+            Some(Ending::Quiet) if story.wrong.is_empty() => all.push(judge::hang(state, names)),
+            _ => {}
+        }
+        all.extend(story.wrong.iter().take(1).cloned().map(lost));
+        all
+    }
+}
+
+/// Whether the guest is whole at the end, and where it should be.
+fn compare(story: &Story, guest: &Memory) -> Option<String> {
+    let here = (0..guest.pages.len()).find(|page| guest.page(*page) != [guest.pages[*page]; 4096]);
+    if let Some(page) = here {
+        return Some(format!("page {page} of the source is not what the guest wrote"));
+    }
+    match (guest.runs, story.runs) {
+        (false, false) => return Some("the guest runs nowhere".into()),
+        (true, true) => return Some("the guest runs on both sides".into()),
+        (true, false) => return None,
+        (false, true) => {}
+    }
+    let differs = |page: &usize| match story.pages.get(*page) {
+        Some(Some(Content::Zero)) => guest.pages[*page] != 0,
+        Some(Some(Content::Data(data))) => data.iter().any(|byte| *byte != guest.pages[*page]),
+        _ => true,
+    };
+    let page = (0..guest.pages.len()).find(differs)?;
+    Some(format!("page {page} on the destination is not what the source had"))
+}
+
+impl Scenario for Running {
+    fn begin(&self) {
+        let guest = self.memory.begin(self.outgoing.threads);
+        let story = Arc::new(Board::new(Story::default()));
+        let listener = Channel::listen(OUTGOING);
+        {
+            let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
+            add("destination", move || this.destination(listener, &story, &guest));
+        }
+        {
+            let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
+            let qmp = self.monitor.clone();
+            add("management", move || {
+                let result = this.management(&story, &guest, qmp.clone());
+                story.with(|story| match result {
+                    Ok(()) => story.done = true,
+                    Err(wrong) => story.wrong.push(wrong),
+                });
+                kernel().ends_idle = true;
+            });
+        }
+        if matches!(self.outgoing.deed, Deed::Pause | Deed::Break) {
+            let (this, story) = (self.outgoing.clone(), story.clone());
+            add("network", move || this.network(&story));
+        }
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Some((story, guest));
+    }
+
+    fn judge(&self, names: &dyn Names) -> Vec<Breach> {
+        let state = kernel();
+        let mut all = judge::general(state, names);
+        self.look(|story, guest| all.extend(self.told(story, guest, state, names)));
+        all
+    }
+
+    fn outcome(&self) -> String {
+        self.look(|story, _| {
+            let destination: Vec<&str> = story.destination.iter().map(word).collect();
+            format!("{}; destination {}", story.statuses.join(" > "), destination.join(" > "))
+        })
+    }
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Paused => "paused",
+        Outcome::Failed(_) => "failed",
+        Outcome::Hangs(_) => "hangs",
+    }
+}
+
+impl Outgoing {
+    /// The destination: a new one for each migration, the same after a pause.
+    fn destination(&self, listener: Channel, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) {
+        let mut paused: Option<Destination<Channel>> = None;
+        loop {
+            let Ok(channel) = listener.accept() else { return };
+            story.with(|story| story.channel = Some(channel));
+            let (outcome, destination) = match paused.take() {
+                Some(mut destination) => (destination.recover(channel, channel), destination),
+                None => {
+                    let mut destination = self.fresh(story, guest);
+                    (destination.load(channel, channel), destination)
+                }
+            };
+            let pages = destination.blocks.get("ram").cloned().unwrap_or_default();
+            story.with(|story| story.pages = pages);
+            if outcome == Outcome::Paused {
+                paused = Some(destination);
+            }
+            channel.close();
+            story.with(|story| {
+                story.channel = None;
+                story.destination.push(outcome);
+            });
+        }
+    }
+
+    /// A destination whose guest asks for some pages once it runs.
+    fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Channel> {
+        let pages = (0..choose(6)).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
+        let mut destination = Destination::new(Asks { pages, pause_after: None });
+        let (autostart, story, guest) = (self.autostart || self.postcopy, story.clone(), guest.clone());
+        destination.starts = Some(Box::new(move || {
+            story.with(|story| story.loaded = true);
+            if autostart {
+                start(&story, &guest);
+            }
+        }));
+        destination
+    }
+
+    /// The network fails once.
+    fn network(&self, story: &Board<Story>) {
+        if self.deed == Deed::Pause {
+            let active = |story: &Story| story.statuses.iter().any(|s| s == "postcopy-active");
+            story.wait(|story| active(story).then_some(()));
+            // Or the user pauses.
+            if choose(3) == 0 {
+                return;
+            }
+        } else {
+            story.wait(|story| story.channel);
+        }
+        self.later();
+        if let Some(channel) = story.with(|story| story.channel) {
+            channel.cut();
+        }
+    }
+
+    /// At some time.
+    fn later(&self) {
+        if choose(2) == 0 {
+            let until = kernel().now + choose(20) as u64 * WINDOW + 1;
+            act(Op::Sleep { until, asleep: false });
+        }
+        dawdle(LONG);
+    }
+
+    /// The user of the source.
+    fn management(
+        &self,
+        story: &Board<Story>,
+        guest: &Board<Memory>,
+        mut qmp: Qmp,
+    ) -> Result<(), String> {
+        // Without a limit; some pages in a window; a page in a window.
+        let speed = [0, 200_000, 500][choose(3)];
+        let parameters = json!({ "max-bandwidth": speed, "downtime-limit": 1 });
+        qmp.command("migrate-set-parameters", parameters)?;
+        let to = format!("unix:{OUTGOING}");
+        for attempt in 1..3 {
+            guest.with(|guest| guest.allowed = attempt * WRITES);
+            qmp.command("migrate", json!({ "uri": to }))?;
+            if self.postcopy {
+                if choose(2) == 0 {
+                    dawdle(20);
+                }
+                // Too late if the migration is done.
+                qmp.command("migrate-start-postcopy", json!({})).ok();
+            }
+            if self.deed == Deed::Cancel && attempt == 1 {
+                self.later();
+                let refused = qmp.command("migrate_cancel", json!({})).err();
+                let expected = "Postcopy migration in progress, cannot cancel.";
+                if let Some(wrong) = refused.filter(|wrong| wrong != expected) {
+                    return Err(format!("migrate_cancel: {wrong}"));
+                }
+            }
+            match self.follow(story, &mut qmp)?.as_str() {
+                "completed" => {
+                    // The destination is told to go on, if it does not by itself.
+                    story.wait(|story| story.loaded.then_some(()));
+                    if !story.with(|story| story.runs) {
+                        start(story, guest);
+                    }
+                    story.wait(|story| {
+                        (story.destination.last() == Some(&Outcome::Completed)).then_some(())
+                    });
+                    return Ok(());
+                }
+                "postcopy-paused" => return Ok(()),
+                status if self.deed == Deed::Nothing => return Err(format!("it is {status}")),
+                _ if !guest.look(|guest| guest.runs) => {
+                    return Err("the source is done and does not run the guest".into());
+                }
+                _ => {}
+            }
+        }
+        Err("the second migration comes to nothing".into())
+    }
+
+    /// Sees a migration to its end, recovering it where it pauses; gives the last
+    /// status.
+    fn follow(&self, story: &Board<Story>, qmp: &mut Qmp) -> Result<String, String> {
+        let mut pauses = self.deed == Deed::Pause;
+        loop {
+            let event = qmp.event()?;
+            if event["event"] != "MIGRATION" {
+                continue;
+            }
+            let status = event["data"]["status"].as_str().unwrap_or_default().to_string();
+            story.with(|story| story.statuses.push(status.clone()));
+            match status.as_str() {
+                "completed" | "cancelled" | "failed" => return Ok(status),
+                "postcopy-active" if std::mem::take(&mut pauses) => {
+                    self.later();
+                    // It may be over, or paused by the network.
+                    qmp.out_of_band("migrate-pause", json!({})).ok();
+                }
+                "postcopy-paused" => {
+                    // Time goes on when nothing can run: all threads are at rest.
+                    let until = kernel().now + MOMENT;
+                    act(Op::Sleep { until, asleep: false });
+                    if story.with(|story| story.destination.last() == Some(&Outcome::Completed)) {
+                        // The destination has all; only the source does not know.
+                        return Ok(status);
+                    }
+                    let to = json!({ "uri": format!("unix:{OUTGOING}"), "resume": true });
+                    qmp.command("migrate", to)?;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The guest begins to run on the destination.
+fn start(story: &Board<Story>, guest: &Board<Memory>) {
+    let both = guest.look(|guest| guest.runs);
+    story.with(|story| {
+        story.runs = true;
+        if both {
+            story.wrong.push("the guest runs on the destination, and on the source still".into());
+        }
+    });
+}
