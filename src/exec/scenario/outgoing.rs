@@ -318,7 +318,10 @@ impl Outgoing {
                     return Ok(());
                 }
                 "postcopy-paused" => return Ok(()),
-                status if self.deed == Deed::Nothing => return Err(format!("it is {status}")),
+                status if self.deed == Deed::Nothing => {
+                    let other = story.with(|story| format!("{:?}", story.destination.last()));
+                    return Err(format!("the source is {status}, the destination {other}"));
+                }
                 _ if !guest.look(|guest| guest.runs) => {
                     return Err("the source is done and does not run the guest".into());
                 }
@@ -350,9 +353,13 @@ impl Outgoing {
                     // Time goes on when nothing can run: all threads are at rest.
                     let until = kernel().now + MOMENT;
                     act(Op::Sleep { until, asleep: false });
-                    if story.with(|story| story.destination.last() == Some(&Outcome::Completed)) {
+                    match story.with(|story| story.destination.last().cloned()) {
                         // The destination has all; only the source does not know.
-                        return Ok(status);
+                        Some(Outcome::Completed) => return Ok(status),
+                        Some(Outcome::Failed(why)) => {
+                            return Err(format!("the source has paused, the destination failed: {why}"));
+                        }
+                        _ => {}
                     }
                     let to = json!({ "uri": format!("unix:{OUTGOING}"), "resume": true });
                     qmp.command("migrate", to)?;
