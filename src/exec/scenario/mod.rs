@@ -36,12 +36,16 @@ pub fn names() -> Vec<&'static str> {
         "postcopy-break-anytime",
         "precopy-out",
         "precopy-cancel",
+        "precopy-cancel-at-once",
         "precopy-cancel-autostart",
         "precopy-break-out",
         "postcopy-out",
         "postcopy-cancel",
+        "postcopy-cancel-at-once",
+        "postcopy-cancel-autostart",
         "postcopy-recover-out",
         "postcopy-break-out",
+        "postcopy-break-out-autostart",
     ]
 }
 
@@ -85,18 +89,22 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
 
 /// The scenario of a source.
 fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
+    let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" => (false, Deed::Nothing),
-        "precopy-cancel" | "precopy-cancel-autostart" => (false, Deed::Cancel),
         "precopy-break-out" => (false, Deed::Break),
+        "precopy-cancel" | "precopy-cancel-at-once" | "precopy-cancel-autostart" => {
+            (false, Deed::Cancel)
+        }
         "postcopy-out" => (true, Deed::Nothing),
-        "postcopy-cancel" => (true, Deed::Cancel),
         "postcopy-recover-out" => (true, Deed::Pause),
-        "postcopy-break-out" => (true, Deed::Break),
+        "postcopy-break-out" | "postcopy-break-out-autostart" => (true, Deed::Break),
+        "postcopy-cancel" | "postcopy-cancel-at-once" | "postcopy-cancel-autostart" => {
+            (true, Deed::Cancel)
+        }
         _ => return None,
     };
-    let autostart = name.ends_with("-autostart");
-    Some(Outgoing { pages: pages.to_vec(), postcopy, deed, autostart, threads: VCPUS })
+    Some(Outgoing { pages: pages.to_vec(), postcopy, deed, autostart, hasty, threads: VCPUS })
 }
 
 impl Setup {

@@ -49,9 +49,11 @@ pub struct Outgoing {
     pub pages: Vec<u8>,
     pub postcopy: bool,
     pub deed: Deed,
-    /// The guest runs on the destination as soon as that has it; else when the
-    /// source says that it is done, as libvirt does it.
+    /// The guest runs on the destination as soon as that has it; else (`-S`) when
+    /// the source says that it has gone, as libvirt does it.
     pub autostart: bool,
+    /// The user cancels before there is a connection, too.
+    pub hasty: bool,
     /// So many threads of the guest.
     pub threads: usize,
 }
@@ -87,7 +89,7 @@ pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
     let on = |name: &str| json!({ "capability": name, "state": true });
     let mut capabilities = vec![on("events")];
     if outgoing.postcopy {
-        capabilities.extend([on("postcopy-ram"), on("return-path")]);
+        capabilities.push(on("postcopy-ram"));
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     Ok(qmp)
@@ -129,7 +131,7 @@ impl Running {
             Some(Ending::Quiet) if story.wrong.is_empty() => all.push(judge::hang(state, names)),
             _ => {}
         }
-        all.extend(story.wrong.iter().take(1).cloned().map(lost));
+        all.extend(story.wrong.iter().cloned().map(lost));
         all
     }
 }
@@ -238,7 +240,7 @@ impl Outgoing {
     fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Channel> {
         let pages = (0..choose(6)).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
         let mut destination = Destination::new(Asks { pages, pause_after: None });
-        let (autostart, story, guest) = (self.autostart || self.postcopy, story.clone(), guest.clone());
+        let (autostart, story, guest) = (self.autostart, story.clone(), guest.clone());
         destination.starts = Some(Box::new(move || {
             story.with(|story| story.loaded = true);
             if autostart {
@@ -286,10 +288,17 @@ impl Outgoing {
         let speed = [0, 200_000, 500][choose(3)];
         let parameters = json!({ "max-bandwidth": speed, "downtime-limit": 1 });
         qmp.command("migrate-set-parameters", parameters)?;
-        let to = format!("unix:{OUTGOING}");
+        // Without one, the source does not hear what became of the destination.
+        let hears = self.postcopy || self.deed == Deed::Break || choose(2) == 0;
+        let capability = json!([{ "capability": "return-path", "state": hears }]);
+        qmp.command("migrate-set-capabilities", json!({ "capabilities": capability }))?;
         for attempt in 1..3 {
             guest.with(|guest| guest.allowed = attempt * WRITES);
-            qmp.command("migrate", json!({ "uri": to }))?;
+            if let Err(wrong) = qmp.command("migrate", json!({ "uri": format!("unix:{OUTGOING}") })) {
+                // Nothing should happen then; it is seen what does.
+                let wrong = format!("migration {attempt} is refused: {wrong}");
+                story.with(|story| story.wrong.push(wrong));
+            }
             if self.postcopy {
                 if choose(2) == 0 {
                     dawdle(20);
@@ -298,6 +307,9 @@ impl Outgoing {
                 qmp.command("migrate-start-postcopy", json!({})).ok();
             }
             if self.deed == Deed::Cancel && attempt == 1 {
+                if !self.hasty {
+                    self.follow(story, guest, &mut qmp, &["active"])?;
+                }
                 self.later();
                 let refused = qmp.command("migrate_cancel", json!({})).err();
                 let expected = "Postcopy migration in progress, cannot cancel.";
@@ -305,16 +317,11 @@ impl Outgoing {
                     return Err(format!("migrate_cancel: {wrong}"));
                 }
             }
-            match self.follow(story, &mut qmp)?.as_str() {
+            match self.follow(story, guest, &mut qmp, &[])?.as_str() {
                 "completed" => {
-                    // The destination is told to go on, if it does not by itself.
-                    story.wait(|story| story.loaded.then_some(()));
-                    if !story.with(|story| story.runs) {
-                        start(story, guest);
-                    }
-                    story.wait(|story| {
-                        (story.destination.last() == Some(&Outcome::Completed)).then_some(())
-                    });
+                    let completed =
+                        |story: &Story| story.destination.last() == Some(&Outcome::Completed);
+                    story.wait(|story| completed(story).then_some(()));
                     return Ok(());
                 }
                 "postcopy-paused" => return Ok(()),
@@ -325,15 +332,22 @@ impl Outgoing {
                 _ if !guest.look(|guest| guest.runs) => {
                     return Err("the source is done and does not run the guest".into());
                 }
-                _ => {}
+                // The destination of a migration that failed is thrown away.
+                _ => story.with(|story| (story.loaded, story.runs) = (false, false)),
             }
         }
         Err("the second migration comes to nothing".into())
     }
 
-    /// Sees a migration to its end, recovering it where it pauses; gives the last
-    /// status.
-    fn follow(&self, story: &Board<Story>, qmp: &mut Qmp) -> Result<String, String> {
+    /// Sees a migration to its end, or to one of the statuses `until`, recovering it
+    /// where it pauses; gives the last status.
+    fn follow(
+        &self,
+        story: &Board<Story>,
+        guest: &Board<Memory>,
+        qmp: &mut Qmp,
+        until: &[&str],
+    ) -> Result<String, String> {
         let mut pauses = self.deed == Deed::Pause;
         loop {
             let event = qmp.event()?;
@@ -342,8 +356,16 @@ impl Outgoing {
             }
             let status = event["data"]["status"].as_str().unwrap_or_default().to_string();
             story.with(|story| story.statuses.push(status.clone()));
+            if matches!(status.as_str(), "postcopy-active" | "completed")
+                && !story.with(|story| story.runs)
+            {
+                // The destination is told to go on, if it does not by itself.
+                story.wait(|story| story.loaded.then_some(()));
+                start(story, guest);
+            }
             match status.as_str() {
                 "completed" | "cancelled" | "failed" => return Ok(status),
+                status if until.contains(&status) => return Ok(status.into()),
                 "postcopy-active" if std::mem::take(&mut pauses) => {
                     self.later();
                     // It may be over, or paused by the network.
@@ -356,8 +378,8 @@ impl Outgoing {
                     match story.with(|story| story.destination.last().cloned()) {
                         // The destination has all; only the source does not know.
                         Some(Outcome::Completed) => return Ok(status),
-                        Some(Outcome::Failed(why)) => {
-                            return Err(format!("the source has paused, the destination failed: {why}"));
+                        Some(Outcome::Failed(_)) => {
+                            return Err("the source has paused, the destination has failed".into());
                         }
                         _ => {}
                     }
