@@ -39,6 +39,7 @@ pub fn names() -> Vec<&'static str> {
         "precopy-cancel-at-once",
         "precopy-cancel-autostart",
         "precopy-break-out",
+        "precopy-break-out-at-once",
         "postcopy-out",
         "postcopy-cancel",
         "postcopy-cancel-at-once",
@@ -92,7 +93,7 @@ fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" => (false, Deed::Nothing),
-        "precopy-break-out" => (false, Deed::Break),
+        "precopy-break-out" | "precopy-break-out-at-once" => (false, Deed::Break),
         "precopy-cancel" | "precopy-cancel-at-once" | "precopy-cancel-autostart" => {
             (false, Deed::Cancel)
         }

@@ -52,7 +52,8 @@ pub struct Outgoing {
     /// The guest runs on the destination as soon as that has it; else (`-S`) when
     /// the source says that it has gone, as libvirt does it.
     pub autostart: bool,
-    /// The user cancels before there is a connection, too.
+    /// The user cancels before there is a connection, too, and migrates again as
+    /// soon as a migration is said to have failed.
     pub hasty: bool,
     /// So many threads of the guest.
     pub threads: usize,
@@ -67,6 +68,8 @@ struct Story {
     runs: bool,
     /// The destination has all that it needs, and could run the guest.
     loaded: bool,
+    /// The destination has given up.
+    failed: bool,
     /// What the destination came to, by connection.
     destination: Vec<Outcome>,
     /// The pages that it has.
@@ -231,6 +234,7 @@ impl Outgoing {
             channel.close();
             story.with(|story| {
                 story.channel = None;
+                story.failed |= matches!(outcome, Outcome::Failed(_));
                 story.destination.push(outcome);
             });
         }
@@ -253,8 +257,7 @@ impl Outgoing {
     /// The network fails once.
     fn network(&self, story: &Board<Story>) {
         if self.deed == Deed::Pause {
-            let active = |story: &Story| story.statuses.iter().any(|s| s == "postcopy-active");
-            story.wait(|story| active(story).then_some(()));
+            story.wait(|story| story.runs.then_some(()));
             // Or the user pauses.
             if choose(3) == 0 {
                 return;
@@ -317,23 +320,41 @@ impl Outgoing {
                     return Err(format!("migrate_cancel: {wrong}"));
                 }
             }
-            match self.follow(story, guest, &mut qmp, &[])?.as_str() {
+            let status = self.follow(story, guest, &mut qmp, &[])?;
+            // A migration has failed, for the user, before it has come to rest.
+            if !(self.hasty && attempt == 1 && status != "completed") {
+                rests();
+            }
+            match status.as_str() {
                 "completed" => {
-                    let completed =
-                        |story: &Story| story.destination.last() == Some(&Outcome::Completed);
-                    story.wait(|story| completed(story).then_some(()));
-                    return Ok(());
+                    return match story.with(|story| story.destination.last().cloned()) {
+                        Some(Outcome::Completed) => Ok(()),
+                        _ => Err("the source has completed, the destination has not".into()),
+                    };
                 }
                 "postcopy-paused" => return Ok(()),
                 status if self.deed == Deed::Nothing => {
                     let other = story.with(|story| format!("{:?}", story.destination.last()));
                     return Err(format!("the source is {status}, the destination {other}"));
                 }
-                _ if !guest.look(|guest| guest.runs) => {
-                    return Err("the source is done and does not run the guest".into());
-                }
-                // The destination of a migration that failed is thrown away.
-                _ => story.with(|story| (story.loaded, story.runs) = (false, false)),
+                status => match (guest.look(|guest| guest.runs), story.with(|story| story.runs)) {
+                    (true, true) => {
+                        return Err(format!("the source is {status}: the guest runs on both sides"));
+                    }
+                    (false, false) if self.hasty => {}
+                    (false, false) => {
+                        return Err(format!("the source is {status}: the guest runs nowhere"));
+                    }
+                    (false, true) => {
+                        let other = story.with(|story| story.destination.last().cloned());
+                        return match other {
+                            Some(Outcome::Completed) => Ok(()),
+                            _ => Err(format!("the source is {status}, the destination cannot go on")),
+                        };
+                    }
+                    // The destination of a migration that failed is thrown away.
+                    (true, false) => story.with(|story| (story.loaded, story.failed) = (false, false)),
+                },
             }
         }
         Err("the second migration comes to nothing".into())
@@ -360,8 +381,13 @@ impl Outgoing {
                 && !story.with(|story| story.runs)
             {
                 // The destination is told to go on, if it does not by itself.
-                story.wait(|story| story.loaded.then_some(()));
-                start(story, guest);
+                if self.hasty {
+                    rests();
+                }
+                story.wait(|story| (story.loaded || story.failed || self.hasty).then_some(()));
+                if story.with(|story| story.loaded) {
+                    start(story, guest);
+                }
             }
             match status.as_str() {
                 "completed" | "cancelled" | "failed" => return Ok(status),
@@ -372,9 +398,7 @@ impl Outgoing {
                     qmp.out_of_band("migrate-pause", json!({})).ok();
                 }
                 "postcopy-paused" => {
-                    // Time goes on when nothing can run: all threads are at rest.
-                    let until = kernel().now + MOMENT;
-                    act(Op::Sleep { until, asleep: false });
+                    rests();
                     match story.with(|story| story.destination.last().cloned()) {
                         // The destination has all; only the source does not know.
                         Some(Outcome::Completed) => return Ok(status),
@@ -401,4 +425,10 @@ fn start(story: &Board<Story>, guest: &Board<Memory>) {
             story.wrong.push("the guest runs on the destination, and on the source still".into());
         }
     });
+}
+
+/// Lets all come to rest: time goes on when nothing can run.
+fn rests() {
+    let until = kernel().now + MOMENT;
+    act(Op::Sleep { until, asleep: false });
 }
