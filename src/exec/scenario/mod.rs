@@ -45,6 +45,7 @@ pub fn names() -> Vec<&'static str> {
         "postcopy-cancel-at-once",
         "postcopy-cancel-autostart",
         "postcopy-recover-out",
+        "postcopy-break-late-out",
         "postcopy-break-out",
         "postcopy-break-out-autostart",
     ]
@@ -99,6 +100,7 @@ fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
         }
         "postcopy-out" => (true, Deed::Nothing),
         "postcopy-recover-out" => (true, Deed::Pause),
+        "postcopy-break-late-out" => (true, Deed::Late),
         "postcopy-break-out" | "postcopy-break-out-autostart" => (true, Deed::Break),
         "postcopy-cancel" | "postcopy-cancel-at-once" | "postcopy-cancel-autostart" => {
             (true, Deed::Cancel)

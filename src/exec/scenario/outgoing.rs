@@ -12,7 +12,7 @@ use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::peer::{Asks, Destination, Outcome};
+use crate::exec::peer::{self, Asks, Destination, Outcome};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
 use crate::sim::stream::Content;
@@ -25,11 +25,15 @@ const OUTGOING: &str = "outgoing";
 const MOMENT: u64 = 1_000_000;
 /// Between two looks of the rate limit (`BUFFER_DELAY`).
 const WINDOW: u64 = 100_000_000;
+/// Bytes a second: less than a page in a window.
+const SLOW: u32 = 500;
+/// Bytes that a network holds which is about to fail: fewer than are left to be sent.
+const ROOM: usize = 16 << 10;
 /// Writes of each thread of the guest, a migration.
 const WRITES: usize = 4;
 /// Places to switch that somebody may wait for, before the network or the user
 /// does something.
-const LONG: usize = 120;
+const LONG: usize = 200;
 
 /// What is done to the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +41,11 @@ pub enum Deed {
     Nothing,
     /// The user cancels, at any step, and migrates again.
     Cancel,
-    /// The network fails in postcopy, or the user pauses; the user resumes.
+    /// The network fails in postcopy, or the user pauses, while pages are left to be
+    /// sent; the user resumes.
     Pause,
+    /// The same, however few are left.
+    Late,
     /// The network fails at any step.
     Break,
 }
@@ -68,6 +75,8 @@ struct Story {
     runs: bool,
     /// The destination has all that it needs, and could run the guest.
     loaded: bool,
+    /// The network has failed, or the user pauses.
+    cut: bool,
     /// The destination has given up.
     failed: bool,
     /// What the destination came to, by connection.
@@ -165,6 +174,7 @@ impl Scenario for Running {
         let guest = self.memory.begin(self.outgoing.threads);
         let story = Arc::new(Board::new(Story::default()));
         let listener = Channel::listen(OUTGOING);
+        kernel().files.room = (self.outgoing.deed == Deed::Pause).then_some(ROOM);
         {
             let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
             add("destination", move || this.destination(listener, &story, &guest));
@@ -181,7 +191,7 @@ impl Scenario for Running {
                 kernel().ends_idle = true;
             });
         }
-        if matches!(self.outgoing.deed, Deed::Pause | Deed::Break) {
+        if matches!(self.outgoing.deed, Deed::Pause | Deed::Late | Deed::Break) {
             let (this, story) = (self.outgoing.clone(), story.clone());
             add("network", move || this.network(&story));
         }
@@ -203,6 +213,32 @@ impl Scenario for Running {
     }
 }
 
+/// The destination's end of a network, through which nothing comes any more once the
+/// guest has gone over, until it fails.
+#[derive(Clone)]
+struct Line {
+    channel: Channel,
+    /// None: it does not fail so.
+    story: Option<Arc<Board<Story>>>,
+}
+
+impl peer::Wire for Line {
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.channel.send(bytes)
+    }
+
+    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(story) = &self.story {
+            story.wait(|story| (!story.loaded || story.cut).then_some(()));
+        }
+        self.channel.recv(bytes)
+    }
+
+    fn shutdown(&mut self) {
+        self.channel.shutdown();
+    }
+}
+
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
@@ -215,15 +251,19 @@ fn word(outcome: &Outcome) -> &'static str {
 impl Outgoing {
     /// The destination: a new one for each migration, the same after a pause.
     fn destination(&self, listener: Channel, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) {
-        let mut paused: Option<Destination<Channel>> = None;
+        let mut paused: Option<Destination<Line>> = None;
         loop {
             let Ok(channel) = listener.accept() else { return };
             story.with(|story| story.channel = Some(channel));
             let (outcome, destination) = match paused.take() {
-                Some(mut destination) => (destination.recover(channel, channel), destination),
+                Some(mut destination) => {
+                    let line = self.line(channel, story);
+                    (destination.recover(line.clone(), line), destination)
+                }
                 None => {
                     let mut destination = self.fresh(story, guest);
-                    (destination.load(channel, channel), destination)
+                    let line = self.line(channel, story);
+                    (destination.load(line.clone(), line), destination)
                 }
             };
             let pages = destination.blocks.get("ram").cloned().unwrap_or_default();
@@ -240,8 +280,12 @@ impl Outgoing {
         }
     }
 
+    fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
+        Line { channel, story: (self.deed == Deed::Pause).then(|| story.clone()) }
+    }
+
     /// A destination whose guest asks for some pages once it runs.
-    fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Channel> {
+    fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Line> {
         let pages = (0..choose(6)).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
         let mut destination = Destination::new(Asks { pages, pause_after: None });
         let (autostart, story, guest) = (self.autostart, story.clone(), guest.clone());
@@ -256,7 +300,7 @@ impl Outgoing {
 
     /// The network fails once.
     fn network(&self, story: &Board<Story>) {
-        if self.deed == Deed::Pause {
+        if self.deed != Deed::Break {
             story.wait(|story| story.runs.then_some(()));
             // Or the user pauses.
             if choose(3) == 0 {
@@ -266,6 +310,7 @@ impl Outgoing {
             story.wait(|story| story.channel);
         }
         self.later();
+        story.with(|story| story.cut = true);
         if let Some(channel) = story.with(|story| story.channel) {
             channel.cut();
         }
@@ -288,8 +333,12 @@ impl Outgoing {
         mut qmp: Qmp,
     ) -> Result<(), String> {
         // Without a limit; some pages in a window; a page in a window.
-        let speed = [0, 200_000, 500][choose(3)];
-        let parameters = json!({ "max-bandwidth": speed, "downtime-limit": 1 });
+        let slow = self.deed == Deed::Pause;
+        let speed = if slow { SLOW } else { [0, 200_000, SLOW][choose(3)] };
+        let parameters = json!({
+            "max-bandwidth": speed,
+            "downtime-limit": 1,
+        });
         qmp.command("migrate-set-parameters", parameters)?;
         // Without one, the source does not hear what became of the destination.
         let hears = self.postcopy || self.deed == Deed::Break || choose(2) == 0;
@@ -303,7 +352,7 @@ impl Outgoing {
                 story.with(|story| story.wrong.push(wrong));
             }
             if self.postcopy {
-                if choose(2) == 0 {
+                if !slow && choose(2) == 0 {
                     dawdle(20);
                 }
                 // Too late if the migration is done.
@@ -369,7 +418,7 @@ impl Outgoing {
         qmp: &mut Qmp,
         until: &[&str],
     ) -> Result<String, String> {
-        let mut pauses = self.deed == Deed::Pause;
+        let mut pauses = matches!(self.deed, Deed::Pause | Deed::Late);
         loop {
             let event = qmp.event()?;
             if event["event"] != "MIGRATION" {
@@ -396,6 +445,7 @@ impl Outgoing {
                     self.later();
                     // It may be over, or paused by the network.
                     qmp.out_of_band("migrate-pause", json!({})).ok();
+                    story.with(|story| story.cut = true);
                 }
                 "postcopy-paused" => {
                     rests();
