@@ -8,7 +8,9 @@ pub mod guest;
 pub mod incoming;
 pub mod outgoing;
 pub mod qmp;
+pub mod target;
 pub mod task;
+pub mod user;
 
 use self::incoming::{Break, Incoming, MONITOR};
 use self::outgoing::{Deed, Outgoing};
@@ -68,8 +70,7 @@ pub struct Setup {
 pub fn find(name: &str, version: &str) -> Option<Setup> {
     let version = if version.starts_with("7.") { Version::V7_2 } else { Version::V10_0 };
     // Full pages, and some that are zero.
-    let pages: Vec<u8> =
-        (0..PAGES).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
+    let pages: Vec<u8> = (0..PAGES).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
     if let Some(outgoing) = outgoing(name, &pages) {
         return Some(Setup { side: Side::Source(outgoing), monitor: Arc::default() });
     }
@@ -116,8 +117,21 @@ impl Setup {
         let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
         let memory = format!("{}K", u32::from(PAGES) * 4);
         let mut arguments = vec![
-            "qemu", "-M", "none", "-m", &memory, "-accel", "qtest", "-nodefaults", "-display",
-            "none", "-name", "bqlcheck,debug-threads=on", "-chardev", &monitor, "-mon",
+            "qemu",
+            "-M",
+            "none",
+            "-m",
+            &memory,
+            "-accel",
+            "qtest",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-name",
+            "bqlcheck,debug-threads=on",
+            "-chardev",
+            &monitor,
+            "-mon",
             "chardev=qmp,mode=control",
         ];
         if matches!(self.side, Side::Destination(_)) {

@@ -7,12 +7,11 @@ use super::channel::{Channel, listens};
 use super::guest::Memory;
 use super::incoming::MONITOR;
 use super::qmp::Qmp;
-use super::task::{act, add, dawdle};
+use super::task::{act, add};
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
-use crate::exec::kernel::tasks::choose;
-use crate::exec::peer::{self, Asks, Destination, Outcome};
+use crate::exec::peer::Outcome;
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
 use crate::sim::stream::Content;
@@ -20,20 +19,9 @@ use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The name of the destination's listener.
-const OUTGOING: &str = "outgoing";
-/// In nanoseconds: shorter than any of the timers that QEMU has then.
-const MOMENT: u64 = 1_000_000;
-/// Between two looks of the rate limit (`BUFFER_DELAY`).
-const WINDOW: u64 = 100_000_000;
-/// Bytes a second: less than a page in a window.
-const SLOW: u32 = 500;
+pub const OUTGOING: &str = "outgoing";
 /// Bytes that a network holds which is about to fail: fewer than are left to be sent.
 const ROOM: usize = 16 << 10;
-/// Writes of each thread of the guest, a migration.
-const WRITES: usize = 4;
-/// Places to switch that somebody may wait for, before the network or the user
-/// does something.
-const LONG: usize = 200;
 
 /// What is done to the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,26 +56,26 @@ pub struct Outgoing {
 
 /// What the tasks of an execution tell one another.
 #[derive(Debug, Default)]
-struct Story {
-    /// Connections that the destination has had.
-    channel: Option<Channel>,
+pub struct Story {
+    /// The connection that the destination has.
+    pub channel: Option<Channel>,
     /// The guest runs on the destination.
-    runs: bool,
+    pub runs: bool,
     /// The destination has all that it needs, and could run the guest.
-    loaded: bool,
+    pub loaded: bool,
     /// The network has failed, or the user pauses.
-    cut: bool,
+    pub cut: bool,
     /// The destination has given up.
-    failed: bool,
+    pub failed: bool,
     /// What the destination came to, by connection.
-    destination: Vec<Outcome>,
+    pub destination: Vec<Outcome>,
     /// The pages that it has.
-    pages: Vec<Option<Content>>,
+    pub pages: Vec<Option<Content>>,
     /// The source's statuses in order, of all its migrations.
-    statuses: Vec<String>,
+    pub statuses: Vec<String>,
     /// The user's work is done.
-    done: bool,
-    wrong: Vec<String>,
+    pub done: bool,
+    pub wrong: Vec<String>,
 }
 
 /// The boot task: negotiates, fills the guest's memory, sets the capabilities;
@@ -129,7 +117,13 @@ impl Running {
         story.look(|story| guest.look(|guest| look(story, guest)))
     }
 
-    fn told(&self, story: &Story, guest: &Memory, state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+    fn told(
+        &self,
+        story: &Story,
+        guest: &Memory,
+        state: &Kernel,
+        names: &dyn Names,
+    ) -> Vec<Breach> {
         let mut all = Vec::new();
         if !story.loaded {
             all.extend(judge::lost(state));
@@ -213,32 +207,6 @@ impl Scenario for Running {
     }
 }
 
-/// The destination's end of a network, through which nothing comes any more once the
-/// guest has gone over, until it fails.
-#[derive(Clone)]
-struct Line {
-    channel: Channel,
-    /// None: it does not fail so.
-    story: Option<Arc<Board<Story>>>,
-}
-
-impl peer::Wire for Line {
-    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.channel.send(bytes)
-    }
-
-    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
-        if let Some(story) = &self.story {
-            story.wait(|story| (!story.loaded || story.cut).then_some(()));
-        }
-        self.channel.recv(bytes)
-    }
-
-    fn shutdown(&mut self) {
-        self.channel.shutdown();
-    }
-}
-
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
@@ -246,239 +214,4 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Failed(_) => "failed",
         Outcome::Hangs(_) => "hangs",
     }
-}
-
-impl Outgoing {
-    /// The destination: a new one for each migration, the same after a pause.
-    fn destination(&self, listener: Channel, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) {
-        let mut paused: Option<Destination<Line>> = None;
-        loop {
-            let Ok(channel) = listener.accept() else { return };
-            story.with(|story| story.channel = Some(channel));
-            let (outcome, destination) = match paused.take() {
-                Some(mut destination) => {
-                    let line = self.line(channel, story);
-                    (destination.recover(line.clone(), line), destination)
-                }
-                None => {
-                    let mut destination = self.fresh(story, guest);
-                    let line = self.line(channel, story);
-                    (destination.load(line.clone(), line), destination)
-                }
-            };
-            let pages = destination.blocks.get("ram").cloned().unwrap_or_default();
-            story.with(|story| story.pages = pages);
-            if outcome == Outcome::Paused {
-                paused = Some(destination);
-            }
-            channel.close();
-            story.with(|story| {
-                story.channel = None;
-                story.failed |= matches!(outcome, Outcome::Failed(_));
-                story.destination.push(outcome);
-            });
-        }
-    }
-
-    fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
-        Line { channel, story: (self.deed == Deed::Pause).then(|| story.clone()) }
-    }
-
-    /// A destination whose guest asks for some pages once it runs.
-    fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Line> {
-        let pages = (0..choose(6)).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
-        let mut destination = Destination::new(Asks { pages, pause_after: None });
-        let (autostart, story, guest) = (self.autostart, story.clone(), guest.clone());
-        destination.starts = Some(Box::new(move || {
-            story.with(|story| story.loaded = true);
-            if autostart {
-                start(&story, &guest);
-            }
-        }));
-        destination
-    }
-
-    /// The network fails once.
-    fn network(&self, story: &Board<Story>) {
-        if self.deed != Deed::Break {
-            story.wait(|story| story.runs.then_some(()));
-            // Or the user pauses.
-            if choose(3) == 0 {
-                return;
-            }
-        } else {
-            story.wait(|story| story.channel);
-        }
-        self.later();
-        story.with(|story| story.cut = true);
-        if let Some(channel) = story.with(|story| story.channel) {
-            channel.cut();
-        }
-    }
-
-    /// At some time.
-    fn later(&self) {
-        if choose(2) == 0 {
-            let until = kernel().now + choose(20) as u64 * WINDOW + 1;
-            act(Op::Sleep { until, asleep: false });
-        }
-        dawdle(LONG);
-    }
-
-    /// The user of the source.
-    fn management(
-        &self,
-        story: &Board<Story>,
-        guest: &Board<Memory>,
-        mut qmp: Qmp,
-    ) -> Result<(), String> {
-        // Without a limit; some pages in a window; a page in a window.
-        let slow = self.deed == Deed::Pause;
-        let speed = if slow { SLOW } else { [0, 200_000, SLOW][choose(3)] };
-        let parameters = json!({
-            "max-bandwidth": speed,
-            "downtime-limit": 1,
-        });
-        qmp.command("migrate-set-parameters", parameters)?;
-        // Without one, the source does not hear what became of the destination.
-        let hears = self.postcopy || self.deed == Deed::Break || choose(2) == 0;
-        let capability = json!([{ "capability": "return-path", "state": hears }]);
-        qmp.command("migrate-set-capabilities", json!({ "capabilities": capability }))?;
-        for attempt in 1..3 {
-            guest.with(|guest| guest.allowed = attempt * WRITES);
-            if let Err(wrong) = qmp.command("migrate", json!({ "uri": format!("unix:{OUTGOING}") })) {
-                // Nothing should happen then; it is seen what does.
-                let wrong = format!("migration {attempt} is refused: {wrong}");
-                story.with(|story| story.wrong.push(wrong));
-            }
-            if self.postcopy {
-                if !slow && choose(2) == 0 {
-                    dawdle(20);
-                }
-                // Too late if the migration is done.
-                qmp.command("migrate-start-postcopy", json!({})).ok();
-            }
-            if self.deed == Deed::Cancel && attempt == 1 {
-                if !self.hasty {
-                    self.follow(story, guest, &mut qmp, &["active"])?;
-                }
-                self.later();
-                let refused = qmp.command("migrate_cancel", json!({})).err();
-                let expected = "Postcopy migration in progress, cannot cancel.";
-                if let Some(wrong) = refused.filter(|wrong| wrong != expected) {
-                    return Err(format!("migrate_cancel: {wrong}"));
-                }
-            }
-            let status = self.follow(story, guest, &mut qmp, &[])?;
-            // A migration has failed, for the user, before it has come to rest.
-            if !(self.hasty && attempt == 1 && status != "completed") {
-                rests();
-            }
-            match status.as_str() {
-                "completed" => {
-                    return match story.with(|story| story.destination.last().cloned()) {
-                        Some(Outcome::Completed) => Ok(()),
-                        _ => Err("the source has completed, the destination has not".into()),
-                    };
-                }
-                "postcopy-paused" => return Ok(()),
-                status if self.deed == Deed::Nothing => {
-                    let other = story.with(|story| format!("{:?}", story.destination.last()));
-                    return Err(format!("the source is {status}, the destination {other}"));
-                }
-                status => match (guest.look(|guest| guest.runs), story.with(|story| story.runs)) {
-                    (true, true) => {
-                        return Err(format!("the source is {status}: the guest runs on both sides"));
-                    }
-                    (false, false) if self.hasty => {}
-                    (false, false) => {
-                        return Err(format!("the source is {status}: the guest runs nowhere"));
-                    }
-                    (false, true) => {
-                        let other = story.with(|story| story.destination.last().cloned());
-                        return match other {
-                            Some(Outcome::Completed) => Ok(()),
-                            _ => Err(format!("the source is {status}, the destination cannot go on")),
-                        };
-                    }
-                    // The destination of a migration that failed is thrown away.
-                    (true, false) => story.with(|story| (story.loaded, story.failed) = (false, false)),
-                },
-            }
-        }
-        Err("the second migration comes to nothing".into())
-    }
-
-    /// Sees a migration to its end, or to one of the statuses `until`, recovering it
-    /// where it pauses; gives the last status.
-    fn follow(
-        &self,
-        story: &Board<Story>,
-        guest: &Board<Memory>,
-        qmp: &mut Qmp,
-        until: &[&str],
-    ) -> Result<String, String> {
-        let mut pauses = matches!(self.deed, Deed::Pause | Deed::Late);
-        loop {
-            let event = qmp.event()?;
-            if event["event"] != "MIGRATION" {
-                continue;
-            }
-            let status = event["data"]["status"].as_str().unwrap_or_default().to_string();
-            story.with(|story| story.statuses.push(status.clone()));
-            if matches!(status.as_str(), "postcopy-active" | "completed")
-                && !story.with(|story| story.runs)
-            {
-                // The destination is told to go on, if it does not by itself.
-                if self.hasty {
-                    rests();
-                }
-                story.wait(|story| (story.loaded || story.failed || self.hasty).then_some(()));
-                if story.with(|story| story.loaded) {
-                    start(story, guest);
-                }
-            }
-            match status.as_str() {
-                "completed" | "cancelled" | "failed" => return Ok(status),
-                status if until.contains(&status) => return Ok(status.into()),
-                "postcopy-active" if std::mem::take(&mut pauses) => {
-                    self.later();
-                    // It may be over, or paused by the network.
-                    qmp.out_of_band("migrate-pause", json!({})).ok();
-                    story.with(|story| story.cut = true);
-                }
-                "postcopy-paused" => {
-                    rests();
-                    match story.with(|story| story.destination.last().cloned()) {
-                        // The destination has all; only the source does not know.
-                        Some(Outcome::Completed) => return Ok(status),
-                        Some(Outcome::Failed(_)) => {
-                            return Err("the source has paused, the destination has failed".into());
-                        }
-                        _ => {}
-                    }
-                    let to = json!({ "uri": format!("unix:{OUTGOING}"), "resume": true });
-                    qmp.command("migrate", to)?;
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-/// The guest begins to run on the destination.
-fn start(story: &Board<Story>, guest: &Board<Memory>) {
-    let both = guest.look(|guest| guest.runs);
-    story.with(|story| {
-        story.runs = true;
-        if both {
-            story.wrong.push("the guest runs on the destination, and on the source still".into());
-        }
-    });
-}
-
-/// Lets all come to rest: time goes on when nothing can run.
-fn rests() {
-    let until = kernel().now + MOMENT;
-    act(Op::Sleep { until, asleep: false });
 }
