@@ -43,6 +43,7 @@ pub fn names() -> Vec<&'static str> {
         "precopy-break-out",
         "precopy-break-out-at-once",
         "postcopy-out",
+        "postcopy-slow-out",
         "postcopy-cancel",
         "postcopy-cancel-at-once",
         "postcopy-cancel-autostart",
@@ -92,6 +93,7 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
 
 /// The scenario of a source.
 fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
+    let slow = name == "postcopy-slow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" => (false, Deed::Nothing),
@@ -99,7 +101,7 @@ fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
         "precopy-cancel" | "precopy-cancel-at-once" | "precopy-cancel-autostart" => {
             (false, Deed::Cancel)
         }
-        "postcopy-out" => (true, Deed::Nothing),
+        "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
         "postcopy-recover-out" => (true, Deed::Pause),
         "postcopy-break-late-out" => (true, Deed::Late),
         "postcopy-break-out" | "postcopy-break-out-autostart" => (true, Deed::Break),
@@ -108,36 +110,23 @@ fn outgoing(name: &str, pages: &[u8]) -> Option<Outgoing> {
         }
         _ => return None,
     };
-    Some(Outgoing { pages: pages.to_vec(), postcopy, deed, autostart, hasty, threads: VCPUS })
+    Some(Outgoing { pages: pages.to_vec(), postcopy, deed, autostart, hasty, slow, threads: VCPUS })
 }
 
 impl Setup {
     /// QEMU's command line.
     pub fn arguments(&self) -> Vec<String> {
-        let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
-        let memory = format!("{}K", u32::from(PAGES) * 4);
-        let mut arguments = vec![
-            "qemu",
-            "-M",
-            "none",
-            "-m",
-            &memory,
-            "-accel",
-            "qtest",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-name",
-            "bqlcheck,debug-threads=on",
-            "-chardev",
-            &monitor,
-            "-mon",
-            "chardev=qmp,mode=control",
-        ];
+        let memory = u32::from(PAGES) * 4;
+        let mut line = format!(
+            "qemu -M none -m {memory}K -accel qtest -nodefaults -display none \
+             -name bqlcheck,debug-threads=on \
+             -chardev socket,id=qmp,path={MONITOR},server=on,wait=off \
+             -mon chardev=qmp,mode=control"
+        );
         if matches!(self.side, Side::Destination(_)) {
-            arguments.extend(["-incoming", "defer"]);
+            line += " -incoming defer";
         }
-        arguments.into_iter().map(String::from).collect()
+        line.split(' ').map(String::from).collect()
     }
 
     /// The task that sees boot through.

@@ -50,6 +50,8 @@ pub struct Outgoing {
     /// The user cancels before there is a connection, too, and migrates again as
     /// soon as a migration is said to have failed.
     pub hasty: bool,
+    /// The user limits the bandwidth of postcopy.
+    pub slow: bool,
     /// So many threads of the guest.
     pub threads: usize,
 }

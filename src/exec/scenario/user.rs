@@ -29,10 +29,11 @@ impl Outgoing {
         mut qmp: Qmp,
     ) -> Result<(), String> {
         // Without a limit; some pages in a window; a page in a window.
-        let slow = self.deed == Deed::Pause;
-        let speed = if slow { SLOW } else { [0, 200_000, SLOW][choose(3)] };
+        let early = self.deed == Deed::Pause || self.slow;
+        let speed = if early { SLOW } else { [0, 200_000, SLOW][choose(3)] };
         let parameters = json!({
             "max-bandwidth": speed,
+            "max-postcopy-bandwidth": if self.slow { SLOW } else { 0 },
             "downtime-limit": 1,
         });
         qmp.command("migrate-set-parameters", parameters)?;
@@ -49,7 +50,7 @@ impl Outgoing {
                 story.with(|story| story.wrong.push(wrong));
             }
             if self.postcopy {
-                if !slow && choose(2) == 0 {
+                if !early && choose(2) == 0 {
                     dawdle(20);
                 }
                 // Too late if the migration is done.
