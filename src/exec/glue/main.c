@@ -15,7 +15,11 @@ struct bqlcheck_image {
     int (*main)(int argc, char **argv, char **envp);
     char *data_start, *data_end;            /* variables with a value */
     char *bss_start, *bss_end;              /* those that begin as zero */
+    void *(*guest)(void *nth);              /* threads of the guest */
 };
+
+/* In guest.c. */
+void *bqlcheck_guest(void *nth);
 
 int __real_main(int argc, char **argv, char **envp);
 int __wrap_main(int argc, char **argv, char **envp);
@@ -30,6 +34,7 @@ static const struct bqlcheck_image bqlcheck_image = {
     .data_end = _edata,
     .bss_start = __bss_start,
     .bss_end = _end,
+    .guest = bqlcheck_guest,
 };
 
 int __wrap_main(int argc, char **argv, char **envp)

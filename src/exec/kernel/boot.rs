@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::state::{Ending, Thread, Tid, kernel};
 use super::tasks::{self, Strategy};
-use super::{fault, process, snapshot};
+use super::{fault, process, snapshot, thread};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::os::raw::{c_char, c_int};
@@ -21,6 +21,8 @@ pub struct Image {
     data_end: usize,
     bss_start: usize,
     bss_end: usize,
+    /// `glue/qemu/guest.c`.
+    guest: usize,
 }
 
 /// A task of a scenario; it gives none when the execution ended under it.
@@ -54,6 +56,14 @@ pub fn add_task(name: &str, body: Body) -> Tid {
     threads.push(Thread { name: name.into(), scenario: true, ..Thread::default() });
     boot().tasks.push((threads.len() - 1, body));
     threads.len() - 1
+}
+
+/// Adds a thread of the guest, of C: number 0 begins it, others write to its memory.
+pub fn add_guest(name: &str, nth: usize) -> Tid {
+    let body = boot().image.expect("booted from an image").guest;
+    let tid = thread::spawn(kernel(), body, nth, true);
+    kernel().threads[tid].name = name.into();
+    tid
 }
 
 /// QEMU's `main()` on the main thread's stack.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 /// The first descriptor that is ours.
 pub const FIRST: i32 = 512;
-/// Bytes that a pipe holds before its writer waits.
+/// Bytes that a pipe holds before its writer waits, where nothing else is said.
 const CAPACITY: usize = 208 << 10;
 
 /// What a descriptor stands for.
@@ -42,6 +42,15 @@ pub struct Pipe {
     pub broken: bool,
     /// Bytes that went through.
     pub total: u64,
+    /// Bytes that it holds, if not the usual.
+    room: Option<usize>,
+}
+
+impl Pipe {
+    /// Bytes that it takes now.
+    fn room(&self) -> usize {
+        self.room.unwrap_or(CAPACITY).saturating_sub(self.bytes.len())
+    }
 }
 
 /// A descriptor.
@@ -57,6 +66,9 @@ pub struct Files {
     open: Vec<Option<Open>>,
     pub all: Vec<File>,
     pub pipes: Vec<Pipe>,
+    /// Bytes that pipes hold which are made from now on, if not the usual: a slow
+    /// network is full sooner.
+    pub room: Option<usize>,
 }
 
 /// `Key::File` of a pipe; files have theirs by number.
@@ -73,7 +85,7 @@ impl Files {
 
     /// A new pipe.
     pub fn pipe(&mut self) -> usize {
-        self.pipes.push(Pipe::default());
+        self.pipes.push(Pipe { room: self.room, ..Pipe::default() });
         self.pipes.len() - 1
     }
 
@@ -259,7 +271,7 @@ pub fn write(kernel: &mut Kernel, file: usize, from: usize, length: usize) -> Re
             if pipe.deaf || pipe.ended || pipe.broken {
                 return Err(EPIPE);
             }
-            let room = CAPACITY.saturating_sub(pipe.bytes.len());
+            let room = pipe.room();
             if room == 0 {
                 return Err(EAGAIN);
             }
@@ -313,7 +325,7 @@ fn events(kernel: &Kernel, file: usize) -> i16 {
                 }
             }
             if let Some(to) = to.map(|to| &files.pipes[to])
-                && (to.bytes.len() < CAPACITY || to.deaf || to.broken)
+                && (to.room() > 0 || to.deaf || to.broken)
             {
                 events |= POLLOUT;
             }

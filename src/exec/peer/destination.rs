@@ -38,6 +38,9 @@ pub struct Destination<W> {
     last_block: Option<String>,
     /// In postcopy.
     received: usize,
+    /// Called when the guest is about to run (`loadvm_postcopy_handle_run_bh`,
+    /// `process_incoming_migration_bh`).
+    pub starts: Option<Box<dyn Fn() + Send>>,
 }
 
 /// Whether there is more to come.
@@ -61,6 +64,7 @@ impl<W: Wire> Destination<W> {
             asked: Vec::new(),
             last_block: None,
             received: 0,
+            starts: None,
         }
     }
 
@@ -114,6 +118,9 @@ impl<W: Wire> Destination<W> {
         self.reader = Some(reader);
         match ended {
             Ok(Flow::End) => {
+                if self.state < PostcopyState::Listening {
+                    self.start();
+                }
                 self.send(&Reply::Shut(0));
                 Outcome::Completed
             }
@@ -123,6 +130,12 @@ impl<W: Wire> Destination<W> {
                 self.send(&Reply::Shut(1));
                 Outcome::Failed(wrong)
             }
+        }
+    }
+
+    fn start(&self) {
+        if let Some(starts) = &self.starts {
+            starts();
         }
     }
 
@@ -200,6 +213,7 @@ impl<W: Wire> Destination<W> {
                     return wrong(self.state);
                 }
                 self.state = Running;
+                self.start();
                 self.ask();
             }
             Command::RecvBitmap(block) => {

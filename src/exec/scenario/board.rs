@@ -37,7 +37,16 @@ impl<T> Board<T> {
     }
 
     /// Waits until there is something.
-    pub fn wait<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> R {
+    pub fn wait<R>(&self, ready: impl FnMut(&mut T) -> Option<R>) -> R {
+        self.wait_by(act, ready)
+    }
+
+    /// The same, by a thread that asks for operations in a way of its own.
+    pub fn wait_by<R>(
+        &self,
+        act: fn(Op) -> isize,
+        mut ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> R {
         loop {
             let version = kernel().boards[self.key];
             let found = ready(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));

@@ -33,6 +33,20 @@ impl Channel {
         }
     }
 
+    /// Listens on `name`, for `accept`.
+    pub fn listen(name: &str) -> Channel {
+        let files = &mut kernel().files;
+        let (local, pending) = (name.to_string(), Default::default());
+        let file = files.add(File::Socket { local, listens: true, pending });
+        Channel { fd: files.install(file, false) }
+    }
+
+    /// The next connection to what listens.
+    pub fn accept(&self) -> Result<Channel> {
+        let call = socket::Call::Accept { fd: self.fd, nonblocking: false };
+        outcome(act(Op::Socket(call))).map(|fd| Channel { fd: fd as i32 })
+    }
+
     /// The network between both ends fails: what was sent and not read yet is
     /// lost, both sides get errors.
     pub fn cut(&self) {

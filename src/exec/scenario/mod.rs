@@ -4,15 +4,20 @@
 
 pub mod board;
 pub mod channel;
+pub mod guest;
 pub mod incoming;
 pub mod network;
+pub mod outgoing;
 pub mod qmp;
 pub mod story;
 pub mod table;
+pub mod target;
 pub mod task;
+pub mod user;
 pub mod vcpu;
 
-use self::incoming::{Incoming, MONITOR, Running};
+use self::incoming::{Incoming, MONITOR};
+use self::outgoing::{Deed, Outgoing};
 use self::qmp::Qmp;
 use self::table::{ALL, HANDLERS, PAGES, Plan, RUN_ON_CPU};
 use super::contract::Contract;
@@ -37,14 +42,40 @@ const TRACED: [[&str; 2]; 7] = [
     ["-trace", "enable=*savevm*"],
 ];
 
+/// The scenarios of a source.
+const OUTGOING: [&str; 15] = [
+    "precopy-out",
+    "precopy-cancel",
+    "precopy-cancel-at-once",
+    "precopy-cancel-autostart",
+    "precopy-break-out",
+    "precopy-break-out-at-once",
+    "postcopy-out",
+    "postcopy-slow-out",
+    "postcopy-cancel",
+    "postcopy-cancel-at-once",
+    "postcopy-cancel-autostart",
+    "postcopy-recover-out",
+    "postcopy-break-late-out",
+    "postcopy-break-out",
+    "postcopy-break-out-autostart",
+];
+
 /// The names of all scenarios, as on the command line.
 pub fn names() -> Vec<&'static str> {
-    ALL.iter().map(|plan| plan.name).collect()
+    ALL.iter().map(|plan| plan.name).chain(OUTGOING).collect()
+}
+
+/// What the user's QEMU is.
+#[derive(Clone)]
+enum Side {
+    Destination(Incoming),
+    Source(Outgoing),
 }
 
 /// A scenario before boot.
 pub struct Setup {
-    incoming: Incoming,
+    side: Side,
     devices: u32,
     contract: Contract,
     monitor: Arc<Mutex<Option<Result<Qmp, String>>>>,
@@ -52,8 +83,12 @@ pub struct Setup {
 
 /// The scenario of a name, for a QEMU of a version.
 pub fn find(name: &str, version: &str) -> Option<Setup> {
-    let plan = ALL.iter().find(|plan| plan.name == name)?;
     let contract = Contract::of(version);
+    if let Some(outgoing) = outgoing(name) {
+        let side = Side::Source(outgoing);
+        return Some(Setup { side, devices: 0, contract, monitor: Arc::default() });
+    }
+    let plan = ALL.iter().find(|plan| plan.name == name)?;
     let version = if version.starts_with("7.") { Version::V7_2 } else { Version::V10_0 };
     let script = match plan.postcopy {
         None => Script::precopy(version),
@@ -65,14 +100,40 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
     let vcpus = if script.postcopy && hostile.is_none() { VCPUS } else { 0 };
     let guest = guest(plan, version);
     let incoming = Incoming { guest, script, breaks, hasty, vcpus, hostile };
-    Some(Setup { incoming, devices: plan.devices, contract, monitor: Arc::default() })
+    let side = Side::Destination(incoming);
+    Some(Setup { side, devices: plan.devices, contract, monitor: Arc::default() })
+}
+
+/// What the guest has: full pages, and some that are zero.
+fn pages() -> Vec<u8> {
+    (0..PAGES as u8).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect()
+}
+
+/// The scenario of a source.
+fn outgoing(name: &str) -> Option<Outgoing> {
+    let slow = name == "postcopy-slow-out";
+    let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
+    let (postcopy, deed) = match name {
+        "precopy-out" => (false, Deed::Nothing),
+        "precopy-break-out" | "precopy-break-out-at-once" => (false, Deed::Break),
+        "precopy-cancel" | "precopy-cancel-at-once" | "precopy-cancel-autostart" => {
+            (false, Deed::Cancel)
+        }
+        "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
+        "postcopy-recover-out" => (true, Deed::Pause),
+        "postcopy-break-late-out" => (true, Deed::Late),
+        "postcopy-break-out" | "postcopy-break-out-autostart" => (true, Deed::Break),
+        "postcopy-cancel" | "postcopy-cancel-at-once" | "postcopy-cancel-autostart" => {
+            (true, Deed::Cancel)
+        }
+        _ => return None,
+    };
+    Some(Outgoing { pages: pages(), postcopy, deed, autostart, hasty, slow, threads: VCPUS })
 }
 
 /// What is migrated.
 fn guest(plan: &Plan, version: Version) -> Guest {
-    // Full pages, and some that are zero.
-    let pages = (0..PAGES as u8).map(|nth| if nth % 5 == 4 { 0 } else { nth + 1 }).collect();
-    let mut guest = Guest::none(version, pages);
+    let mut guest = Guest::none(version, pages());
     let own = [(RUN_ON_CPU, "bqlcheck-run-on-cpu"), (HANDLERS, "bqlcheck-handlers")];
     let there = own.iter().filter(|(bit, _)| plan.devices & bit != 0);
     guest.devices.extend(there.zip(10..).map(|((_, idstr), section_id)| Device {
@@ -92,7 +153,7 @@ impl Setup {
     /// QEMU's command line; it may be asked to trace what a log is checked by.
     pub fn arguments(&self, traces: bool) -> Vec<String> {
         let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
-        let memory = format!("{}K", self.incoming.guest.blocks[0].pages.len() * 4);
+        let memory = format!("{}K", PAGES * 4);
         kernel().devices = self.devices;
         let mut all = vec![
             "qemu",
@@ -107,13 +168,14 @@ impl Setup {
             "none",
             "-name",
             "bqlcheck,debug-threads=on",
-            "-incoming",
-            "defer",
             "-chardev",
             &monitor,
             "-mon",
             "chardev=qmp,mode=control",
         ];
+        if matches!(self.side, Side::Destination(_)) {
+            all.extend(["-incoming", "defer"]);
+        }
         if self.devices & RUN_ON_CPU != 0 {
             // A thread that does the work. No board gives the CPU its number.
             all.extend(["-cpu", "qemu64,apic-id=0"]);
@@ -124,9 +186,12 @@ impl Setup {
 
     /// The task that sees boot through.
     pub fn boot(&self) -> Body {
-        let (script, monitor) = (self.incoming.script.clone(), self.monitor.clone());
+        let (side, monitor) = (self.side.clone(), self.monitor.clone());
         task::task(move || {
-            let qmp = incoming::boot(&script);
+            let qmp = match &side {
+                Side::Destination(incoming) => incoming::boot(&incoming.script),
+                Side::Source(outgoing) => outgoing::boot(outgoing),
+            };
             *monitor.lock().unwrap_or_else(PoisonError::into_inner) = Some(qmp);
         })
     }
@@ -135,6 +200,11 @@ impl Setup {
     pub fn ready(self) -> Result<Arc<dyn Scenario>, String> {
         let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take();
         let monitor = monitor.ok_or("boot did not come to an end")??;
-        Ok(Arc::new(Running::new(self.incoming, monitor, self.contract)))
+        Ok(match self.side {
+            Side::Destination(incoming) => {
+                Arc::new(incoming::Running::new(incoming, monitor, self.contract))
+            }
+            Side::Source(outgoing) => Arc::new(outgoing::Running::new(outgoing, monitor)?),
+        })
     }
 }

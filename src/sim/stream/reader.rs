@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
+/// Bytes of the section `timer` (`vmstate_timers`): three values.
+const TIMER: usize = 24;
+
 /// Where in the stream the reader is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -179,11 +182,13 @@ impl<R: Read> Reader<R> {
     fn device(&mut self, section_id: u32) -> Result<Item, Broken> {
         let mut footer = vec![FOOTER];
         footer.extend_from_slice(&section_id.to_be_bytes());
-        let mut length = 0;
+        // Its values are clocks, in which anything may be found.
+        let timer = self.names.get(&section_id).is_some_and(|idstr| idstr == "timer");
+        let mut length = if timer { TIMER } else { 0 };
         loop {
             // With the byte after the footer, where there is one.
             let more = self.input.available(length + footer.len() + 1)?;
-            let ahead = &self.input.ahead(usize::MAX)[length..];
+            let ahead = self.input.ahead(usize::MAX).get(length..).unwrap_or_default();
             if ahead.len() < footer.len() {
                 return Err(self.input.cut("a device's section"));
             }

@@ -1,0 +1,121 @@
+//! The guest of a source: its memory, whether it runs, and its threads that write
+//! to its memory (`glue/qemu/guest.c`).
+//! Must not know: who migrates it.
+
+use super::board::Board;
+use crate::exec::kernel::sync::Op;
+use crate::exec::kernel::tasks::choose;
+use crate::exec::kernel::{boot, process, uffd};
+use std::os::raw::c_int;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A page of it.
+pub const PAGE: usize = 4096;
+
+/// What the guest is, and what it did.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Where QEMU has it.
+    host: usize,
+    /// By page, the byte that it is full of.
+    pub pages: Vec<u8>,
+    pub runs: bool,
+    /// Writes that each thread may have done by now.
+    pub allowed: usize,
+    /// Writes by thread.
+    done: Vec<usize>,
+}
+
+/// The guest of the execution that runs. What C calls has no other way to it.
+static GUEST: Mutex<Option<Arc<Board<Memory>>>> = Mutex::new(None);
+
+fn guest() -> Arc<Board<Memory>> {
+    let guest = GUEST.lock().unwrap_or_else(PoisonError::into_inner);
+    guest.clone().expect("the guest's threads begin after it")
+}
+
+fn put(memory: Memory) -> Arc<Board<Memory>> {
+    let board = Arc::new(Board::new(memory));
+    *GUEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.clone());
+    board
+}
+
+impl Memory {
+    /// Fills QEMU's memory at boot, a byte a page; asked of a thread of C that is
+    /// done before the snapshot.
+    pub fn fill(pages: Vec<u8>) {
+        put(Memory { pages, ..Memory::default() });
+        boot::add_guest("guest begin", 0);
+    }
+
+    /// As it was after boot; none if it could not be filled.
+    pub fn filled() -> Option<Memory> {
+        guest().look(|memory| (memory.host != 0).then(|| memory.clone()))
+    }
+
+    /// Begins an execution with it, and with so many threads.
+    pub fn begin(&self, threads: usize) -> Arc<Board<Memory>> {
+        let board = put(Memory { done: vec![0; threads], ..self.clone() });
+        for nth in 1..=threads {
+            boot::add_guest(&format!("guest {nth}"), nth);
+        }
+        board
+    }
+
+    /// What QEMU has in a page now.
+    pub fn page(&self, page: usize) -> [u8; PAGE] {
+        uffd::page(self.host + page * PAGE)
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bqlcheck_guest_memory(host: usize, bytes: u64, runs: bool) {
+    guest().with(|memory| {
+        if bytes as usize != memory.pages.len() * PAGE {
+            return;
+        }
+        for (page, byte) in memory.pages.iter().enumerate() {
+            // SAFETY: QEMU has mapped so many bytes for its caller.
+            unsafe { std::ptr::write_bytes((host + page * PAGE) as *mut u8, *byte, PAGE) };
+        }
+        memory.host = host;
+        memory.runs = runs;
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bqlcheck_guest_runs(runs: bool) {
+    guest().with(|memory| memory.runs = runs);
+}
+
+/// The next write of a thread; zero: there is none.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bqlcheck_guest_next(nth: usize, page: *mut u64, byte: *mut u8) -> c_int {
+    let guest = guest();
+    let pages = guest.wait_by(process::call, |memory| {
+        (memory.done[nth - 1] < memory.allowed).then_some(memory.pages.len())
+    });
+    let count = guest.with(|memory| {
+        memory.done[nth - 1] += 1;
+        memory.done[nth - 1]
+    });
+    // Some pages become zero.
+    let value = if choose(4) == 0 { 0 } else { 32 + 16 * nth + count };
+    // SAFETY: the caller's variables.
+    unsafe {
+        *page = choose(pages) as u64;
+        *byte = value as u8;
+    }
+    1
+}
+
+/// A place to switch.
+#[unsafe(no_mangle)]
+extern "C" fn bqlcheck_guest_point() {
+    process::call(Op::Yield);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn bqlcheck_guest_wrote(page: u64, byte: u8) {
+    guest().with(|memory| memory.pages[page as usize] = byte);
+}

@@ -1,0 +1,219 @@
+//! Scenarios of a source: the user's QEMU migrates to a destination of ours, while
+//! its guest writes to its memory; the user cancels, or the network fails.
+//! Must not know: what counts as a finding.
+
+use super::board::Board;
+use super::channel::{Channel, listens};
+use super::guest::Memory;
+use super::incoming::MONITOR;
+use super::qmp::Qmp;
+use super::task::{act, add};
+use crate::exec::judge::{self, Breach, Names};
+use crate::exec::kernel::state::{Ending, Kernel, kernel};
+use crate::exec::kernel::sync::Op;
+use crate::exec::peer::Outcome;
+use crate::exec::search::Scenario;
+use crate::lock::Rule;
+use crate::sim::stream::Content;
+use serde_json::json;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name of the destination's listener.
+pub const OUTGOING: &str = "outgoing";
+/// Bytes that a network holds which is about to fail: fewer than are left to be sent.
+const ROOM: usize = 16 << 10;
+
+/// What is done to the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Nothing,
+    /// The user cancels, at any step, and migrates again.
+    Cancel,
+    /// The network fails in postcopy, or the user pauses, while pages are left to be
+    /// sent; the user resumes.
+    Pause,
+    /// The same, however few are left.
+    Late,
+    /// The network fails at any step.
+    Break,
+}
+
+/// A source.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub pages: Vec<u8>,
+    pub postcopy: bool,
+    pub deed: Deed,
+    /// The guest runs on the destination as soon as that has it; else (`-S`) when
+    /// the source says that it has gone, as libvirt does it.
+    pub autostart: bool,
+    /// The user cancels before there is a connection, too, and migrates again as
+    /// soon as a migration is said to have failed.
+    pub hasty: bool,
+    /// The user limits the bandwidth of postcopy.
+    pub slow: bool,
+    /// So many threads of the guest.
+    pub threads: usize,
+}
+
+/// What the tasks of an execution tell one another.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// The connection that the destination has.
+    pub channel: Option<Channel>,
+    /// The guest runs on the destination.
+    pub runs: bool,
+    /// The destination has all that it needs, and could run the guest.
+    pub loaded: bool,
+    /// The network has failed, or the user pauses.
+    pub cut: bool,
+    /// The destination has given up.
+    pub failed: bool,
+    /// What the destination came to, by connection.
+    pub destination: Vec<Outcome>,
+    /// The pages that it has.
+    pub pages: Vec<Option<Content>>,
+    /// The source's statuses in order, of all its migrations.
+    pub statuses: Vec<String>,
+    /// The user's work is done.
+    pub done: bool,
+    pub wrong: Vec<String>,
+}
+
+/// The boot task: negotiates, fills the guest's memory, sets the capabilities;
+/// gives the monitor connection.
+pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
+    while !listens(MONITOR) {
+        act(Op::Yield);
+    }
+    let mut qmp = Qmp::connect(MONITOR)?;
+    Memory::fill(outgoing.pages.clone());
+    let on = |name: &str| json!({ "capability": name, "state": true });
+    let mut capabilities = vec![on("events")];
+    if outgoing.postcopy {
+        capabilities.push(on("postcopy-ram"));
+    }
+    qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
+    Ok(qmp)
+}
+
+/// The scenario, ready to be run.
+pub struct Running {
+    outgoing: Outgoing,
+    monitor: Qmp,
+    memory: Memory,
+    now: Mutex<Option<(Arc<Board<Story>>, Arc<Board<Memory>>)>>,
+}
+
+impl Running {
+    /// # Errors
+    /// If the guest's memory was not found.
+    pub fn new(outgoing: Outgoing, monitor: Qmp) -> Result<Running, String> {
+        let memory = Memory::filled().ok_or("the guest's memory is not where it should be")?;
+        Ok(Running { outgoing, monitor, memory, now: Mutex::new(None) })
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&Story, &Memory) -> R) -> R {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let (story, guest) = now.as_ref().expect("an execution has begun");
+        story.look(|story| guest.look(|guest| look(story, guest)))
+    }
+
+    fn told(
+        &self,
+        story: &Story,
+        guest: &Memory,
+        state: &Kernel,
+        names: &dyn Names,
+    ) -> Vec<Breach> {
+        let mut all = Vec::new();
+        if !story.loaded {
+            all.extend(judge::lost(state));
+        }
+        let lost = |wrong: String| Breach::new(Rule::GuestLost, wrong);
+        match state.over {
+            Some(Ending::Quiet) if story.done => {
+                all.extend(compare(story, guest).map(lost));
+                all.extend(judge::never_joined(state));
+            }
+            Some(Ending::Quiet) if story.wrong.is_empty() => all.push(judge::hang(state, names)),
+            _ => {}
+        }
+        all.extend(story.wrong.iter().cloned().map(lost));
+        all
+    }
+}
+
+/// Whether the guest is whole at the end, and where it should be.
+fn compare(story: &Story, guest: &Memory) -> Option<String> {
+    let here = (0..guest.pages.len()).find(|page| guest.page(*page) != [guest.pages[*page]; 4096]);
+    if let Some(page) = here {
+        return Some(format!("page {page} of the source is not what the guest wrote"));
+    }
+    match (guest.runs, story.runs) {
+        (false, false) => return Some("the guest runs nowhere".into()),
+        (true, true) => return Some("the guest runs on both sides".into()),
+        (true, false) => return None,
+        (false, true) => {}
+    }
+    let differs = |page: &usize| match story.pages.get(*page) {
+        Some(Some(Content::Zero)) => guest.pages[*page] != 0,
+        Some(Some(Content::Data(data))) => data.iter().any(|byte| *byte != guest.pages[*page]),
+        _ => true,
+    };
+    let page = (0..guest.pages.len()).find(differs)?;
+    Some(format!("page {page} on the destination is not what the source had"))
+}
+
+impl Scenario for Running {
+    fn begin(&self) {
+        let guest = self.memory.begin(self.outgoing.threads);
+        let story = Arc::new(Board::new(Story::default()));
+        let listener = Channel::listen(OUTGOING);
+        kernel().files.room = (self.outgoing.deed == Deed::Pause).then_some(ROOM);
+        {
+            let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
+            add("destination", move || this.destination(listener, &story, &guest));
+        }
+        {
+            let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
+            let qmp = self.monitor.clone();
+            add("management", move || {
+                let result = this.management(&story, &guest, qmp.clone());
+                story.with(|story| match result {
+                    Ok(()) => story.done = true,
+                    Err(wrong) => story.wrong.push(wrong),
+                });
+                kernel().ends_idle = true;
+            });
+        }
+        if matches!(self.outgoing.deed, Deed::Pause | Deed::Late | Deed::Break) {
+            let (this, story) = (self.outgoing.clone(), story.clone());
+            add("network", move || this.network(&story));
+        }
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Some((story, guest));
+    }
+
+    fn judge(&self, names: &dyn Names) -> Vec<Breach> {
+        let state = kernel();
+        let mut all = judge::general(state, names);
+        self.look(|story, guest| all.extend(self.told(story, guest, state, names)));
+        all
+    }
+
+    fn outcome(&self) -> String {
+        self.look(|story, _| {
+            let destination: Vec<&str> = story.destination.iter().map(word).collect();
+            format!("{}; destination {}", story.statuses.join(" > "), destination.join(" > "))
+        })
+    }
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Paused => "paused",
+        Outcome::Failed(_) => "failed",
+        Outcome::Hangs(_) => "hangs",
+    }
+}

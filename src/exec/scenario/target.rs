@@ -1,0 +1,139 @@
+//! The other side of a source's scenario: a destination, and the network to it.
+//! Must not know: what the user does.
+
+use super::board::Board;
+use super::channel::Channel;
+use super::guest::Memory;
+use super::outgoing::{Deed, Outgoing, Story};
+use super::task::{act, dawdle};
+use crate::exec::kernel::state::kernel;
+use crate::exec::kernel::sync::Op;
+use crate::exec::kernel::tasks::choose;
+use crate::exec::peer::{self, Asks, Destination, Outcome};
+use std::sync::Arc;
+
+/// Between two looks of the rate limit (`BUFFER_DELAY`).
+const WINDOW: u64 = 100_000_000;
+/// Places to switch that somebody may wait for, before the network or the user
+/// does something.
+const LONG: usize = 200;
+
+/// The destination's end of a network, through which nothing comes any more once the
+/// guest has gone over, until it fails.
+#[derive(Clone)]
+struct Line {
+    channel: Channel,
+    /// None: it does not fail so.
+    story: Option<Arc<Board<Story>>>,
+}
+
+impl peer::Wire for Line {
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.channel.send(bytes)
+    }
+
+    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(story) = &self.story {
+            story.wait(|story| (!story.loaded || story.cut).then_some(()));
+        }
+        self.channel.recv(bytes)
+    }
+
+    fn shutdown(&mut self) {
+        self.channel.shutdown();
+    }
+}
+
+impl Outgoing {
+    /// The destination: a new one for each migration, the same after a pause.
+    pub(super) fn destination(
+        &self,
+        listener: Channel,
+        story: &Arc<Board<Story>>,
+        guest: &Arc<Board<Memory>>,
+    ) {
+        let mut paused: Option<Destination<Line>> = None;
+        loop {
+            let Ok(channel) = listener.accept() else { return };
+            story.with(|story| story.channel = Some(channel));
+            let (outcome, destination) = match paused.take() {
+                Some(mut destination) => {
+                    let line = self.line(channel, story);
+                    (destination.recover(line.clone(), line), destination)
+                }
+                None => {
+                    let mut destination = self.fresh(story, guest);
+                    let line = self.line(channel, story);
+                    (destination.load(line.clone(), line), destination)
+                }
+            };
+            let pages = destination.blocks.get("ram").cloned().unwrap_or_default();
+            story.with(|story| story.pages = pages);
+            if outcome == Outcome::Paused {
+                paused = Some(destination);
+            }
+            channel.close();
+            story.with(|story| {
+                story.channel = None;
+                story.failed |= matches!(outcome, Outcome::Failed(_));
+                story.destination.push(outcome);
+            });
+        }
+    }
+
+    fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
+        Line { channel, story: (self.deed == Deed::Pause).then(|| story.clone()) }
+    }
+
+    /// A destination whose guest asks for some pages once it runs.
+    fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Line> {
+        let pages = (0..choose(6)).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
+        let mut destination = Destination::new(Asks { pages, pause_after: None });
+        let (autostart, story, guest) = (self.autostart, story.clone(), guest.clone());
+        destination.starts = Some(Box::new(move || {
+            story.with(|story| story.loaded = true);
+            if autostart {
+                start(&story, &guest);
+            }
+        }));
+        destination
+    }
+
+    /// The network fails once.
+    pub(super) fn network(&self, story: &Board<Story>) {
+        if self.deed != Deed::Break {
+            story.wait(|story| story.runs.then_some(()));
+            // Or the user pauses.
+            if choose(3) == 0 {
+                return;
+            }
+        } else {
+            story.wait(|story| story.channel);
+        }
+        self.later();
+        story.with(|story| story.cut = true);
+        if let Some(channel) = story.with(|story| story.channel) {
+            channel.cut();
+        }
+    }
+
+    /// At some time.
+    pub(super) fn later(&self) {
+        if choose(2) == 0 {
+            let until = kernel().now + choose(20) as u64 * WINDOW + 1;
+            act(Op::Sleep { until, asleep: false });
+        }
+        dawdle(LONG);
+    }
+}
+
+/// The guest begins to run on the destination.
+pub(super) fn start(story: &Board<Story>, guest: &Board<Memory>) {
+    let both = guest.look(|guest| guest.runs);
+    story.with(|story| {
+        story.runs = true;
+        if both {
+            story.wrong.push("the guest runs on the destination, and on the source still".into());
+        }
+    });
+}
