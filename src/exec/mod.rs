@@ -4,3 +4,4 @@
 
 pub mod job;
 pub mod link;
+pub mod symbols;
