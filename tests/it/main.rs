@@ -6,6 +6,7 @@ mod dpor;
 mod engine;
 mod engines_agree;
 mod exec_link;
+mod exec_symbols;
 mod image;
 mod invariants;
 mod lab;

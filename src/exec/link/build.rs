@@ -126,7 +126,8 @@ fn source(folder: &Path) -> Result<PathBuf, LinkError> {
     let path = folder.join("meson-info/meson-info.json");
     let info: Info = serde_json::from_str(&read(&path)?)
         .map_err(|error| Error::build(&path, &error.to_string()))?;
-    Ok(folder.join(info.directories.source))
+    let source = folder.join(info.directories.source);
+    Ok(source.canonicalize().unwrap_or(source))
 }
 
 /// What VERSION says, if it is one that we can work with.

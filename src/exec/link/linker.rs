@@ -52,6 +52,8 @@ pub fn run(
     words.push("-lbqlcheck".into());
     // A comma in the directory's name would end -Wl's argument.
     words.extend(["-Xlinker", "-rpath", "-Xlinker", &runtime].map(String::from));
+    // Stronger than LD_LIBRARY_PATH, under which cargo runs things.
+    words.push("-Wl,--disable-new-dtags".into());
     // Bound at the start: no table of functions changes while the image runs.
     words.push("-Wl,-z,now".into());
     words.extend(["-o".into(), partial.display().to_string()]);

@@ -39,10 +39,11 @@ pub fn link(build: &Build, cache: &Path, settings: &Settings) -> Result<Image, L
     let began = Instant::now();
     settings.runtime_is_there()?;
     std::fs::create_dir_all(cache).map_err(|error| LinkError::cache(cache, &error))?;
+    let command = command::Command::parse(build)?;
     // ninja's answer takes a third of a second: not before the link, beside it.
     let checked = std::thread::scope(|scope| {
         let finished = scope.spawn(|| build.finished());
-        let made = make(build, cache, settings);
+        let made = make(build, &command, cache, settings);
         finished.join().expect("it does not panic").and(made)
     });
     let (path, fresh) = checked?;
@@ -50,11 +51,15 @@ pub fn link(build: &Build, cache: &Path, settings: &Settings) -> Result<Image, L
 }
 
 /// The image, and whether it had to be linked.
-fn make(build: &Build, cache: &Path, settings: &Settings) -> Result<(PathBuf, bool), LinkError> {
+fn make(
+    build: &Build,
+    command: &command::Command,
+    cache: &Path,
+    settings: &Settings,
+) -> Result<(PathBuf, bool), LinkError> {
     let path = cache.join(&build.target);
-    let command = command::Command::parse(build)?;
-    let archives = glib::replacements(&command)?;
-    let key = inputs::key(build, &command, &archives, settings);
+    let archives = glib::replacements(command)?;
+    let key = inputs::key(build, command, &archives, settings);
     let noted = cache.join(format!("{}.key", build.target));
     if path.is_file() && std::fs::read_to_string(&noted).is_ok_and(|have| have == key) {
         return Ok((path, false));
@@ -62,7 +67,7 @@ fn make(build: &Build, cache: &Path, settings: &Settings) -> Result<(PathBuf, bo
     // A link that fails, or that is cut short, must not leave the old key.
     let _ = std::fs::remove_file(&noted);
     let objects = glue::compile(build, &command.compiler(), cache, settings)?;
-    linker::run(build, &command, &archives, &objects, &path, settings)?;
+    linker::run(build, command, &archives, &objects, &path, settings)?;
     std::fs::write(&noted, key).map_err(|error| LinkError::cache(&noted, &error))?;
     Ok((path, true))
 }

@@ -51,6 +51,11 @@ impl Elf {
         self.sections.get(name).cloned().unwrap_or_default()
     }
 
+    /// Where the variable `name` is; the first, if several files have one.
+    pub fn address(&self, name: &str) -> Option<u64> {
+        self.variables.iter().find(|variable| variable.name == name).map(|found| found.address)
+    }
+
     /// The variable that `address` lies in.
     pub fn variable(&self, address: u64) -> Option<&Variable> {
         let after = self.variables.partition_point(|variable| variable.address <= address);

@@ -74,7 +74,7 @@ impl Symbols {
 
     /// Where the variable `name` is.
     pub fn address(&self, name: &str) -> Option<u64> {
-        self.elf.variables.iter().find(|found| found.name == name).map(|found| found.address)
+        self.elf.address(name)
     }
 
     /// The member of the struct `name` (or typedef) at `offset`:

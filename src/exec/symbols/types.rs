@@ -164,7 +164,7 @@ fn size(unit: &Unit, entry: &Entry) -> Option<u64> {
     match entry.tag() {
         gimli::DW_TAG_array_type => {
             let (count, element) = array(unit, entry)?;
-            Some(count * size(unit, &element)?)
+            count.checked_mul(size(unit, &element)?)
         }
         gimli::DW_TAG_pointer_type => Some(number(entry, gimli::DW_AT_byte_size).unwrap_or(8)),
         _ => number(entry, gimli::DW_AT_byte_size),
@@ -177,8 +177,9 @@ fn array(unit: &Unit, entry: &Entry) -> Option<(u64, Entry)> {
     let mut count = 1;
     for part in children(unit, entry) {
         if part.tag() == gimli::DW_TAG_subrange_type {
-            let upper = number(&part, gimli::DW_AT_upper_bound).map(|last| last + 1);
-            count *= number(&part, gimli::DW_AT_count).or(upper).unwrap_or(0);
+            let upper = number(&part, gimli::DW_AT_upper_bound).map(|last| last.saturating_add(1));
+            let own = number(&part, gimli::DW_AT_count).or(upper).unwrap_or(0);
+            count = u64::saturating_mul(count, own);
         }
     }
     Some((count, element))
@@ -208,7 +209,7 @@ fn member(types: &Types, unit: &Unit, entry: Entry, offset: u64) -> Option<Strin
             return None;
         }
         let own = named.or_else(|| types.name(unit, &end)).unwrap_or_default();
-        if offset == 0 && !path.is_empty() && WHOLE.iter().any(|begin| own.starts_with(begin)) {
+        if offset == 0 && WHOLE.iter().any(|begin| own.starts_with(begin)) {
             return Some(path);
         }
         match end.tag() {
@@ -219,7 +220,7 @@ fn member(types: &Types, unit: &Unit, entry: Entry, offset: u64) -> Option<Strin
                     let at = number(&part, gimli::DW_AT_data_member_location).unwrap_or(0);
                     let of = of(unit, &part).filter(|_| part.tag() == gimli::DW_TAG_member)?;
                     let long = size(unit, &resolved(unit, unit.entry(of.offset()).ok())?)?;
-                    (at..at + long).contains(&offset).then_some((part, of, at))
+                    (at..at.saturating_add(long)).contains(&offset).then_some((part, of, at))
                 });
                 // Between members, where nothing lies.
                 let (part, of, at) = found?;
@@ -233,7 +234,7 @@ fn member(types: &Types, unit: &Unit, entry: Entry, offset: u64) -> Option<Strin
             }
             gimli::DW_TAG_array_type => {
                 let (_, element) = array(unit, &end)?;
-                let long = size(unit, &element)?;
+                let long = size(unit, &element).filter(|long| *long > 0)?;
                 path.push_str(&format!("[{}]", offset / long));
                 (entry, offset) = (of(unit, &end)?, offset % long);
             }

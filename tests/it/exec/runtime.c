@@ -81,3 +81,12 @@ void __wrap___stack_chk_fail(void)
 {
     abort();
 }
+
+/*
+ * libgcc.a has a function of this name, for split stacks: a runtime that does
+ * not define it gets that one.
+ */
+int __wrap_pthread_create(void)
+{
+    abort();
+}

@@ -1,0 +1,47 @@
+/* Structures in QEMU's idiom, to be named from an address. */
+#include <stddef.h>
+
+typedef struct QemuMutex {
+    long lock[5];
+    int initialized;
+} QemuMutex;
+
+typedef struct Inner {
+    int before;
+    QemuMutex mutex;
+} Inner;
+
+typedef struct State State;
+
+struct State {
+    void *file;
+    Inner inner[3];
+    union {
+        long number;
+        char text[8];
+    };
+    volatile int flag;
+    QemuMutex last;
+};
+
+State state;
+static QemuMutex big_lock;
+static Inner pair[2];
+
+static inline __attribute__((always_inline)) int twice(int n)
+{
+    return n +
+           big_lock.initialized; /* inlined: line 34 */
+}
+
+__attribute__((noinline)) int outer(int n)
+{
+    return twice(n) + pair[1].before;
+}
+
+#define PLACE(member) (size_t)((char *)&state.member - (char *)&state)
+
+int main(void)
+{
+    return outer(PLACE(flag)) + (state.file != NULL);
+}
