@@ -17,6 +17,7 @@ pub mod clock;
 pub mod context;
 pub mod fault;
 pub mod file;
+pub mod locks;
 pub mod pick;
 pub mod process;
 pub mod snapshot;

@@ -44,8 +44,26 @@ pub extern "C" fn never() -> ! {
     }
 }
 
-/// A thread's function has returned.
+/// A thread's function has returned: what it keeps by key is destroyed, until
+/// nothing is left or it was tried often enough (PTHREAD_DESTRUCTOR_ITERATIONS).
 pub extern "C" fn returned(value: usize) -> ! {
+    for _ in 0..4 {
+        let mut any = false;
+        for key in 0..kernel().keys.len() {
+            let state = kernel();
+            let kept = state.threads[state.current].specific.get_mut(key).map(std::mem::take);
+            let destructor = state.keys[key].filter(|destructor| *destructor != 0);
+            if let (Some(kept), Some(destructor)) = (kept.filter(|kept| *kept != 0), destructor) {
+                any = true;
+                // SAFETY: what pthread_key_create was given.
+                let destructor: extern "C" fn(usize) = unsafe { std::mem::transmute(destructor) };
+                destructor(kept);
+            }
+        }
+        if !any {
+            break;
+        }
+    }
     call(Op::End(value));
     never()
 }

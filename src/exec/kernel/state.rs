@@ -22,6 +22,8 @@ pub enum Key {
     Cond(usize),
     /// A futex word.
     Futex(usize),
+    /// A read-write lock, semaphore, spin lock or once control.
+    Lock(usize),
     /// The end of a thread.
     Thread(Tid),
     /// A signal for the thread itself.
@@ -56,6 +58,7 @@ impl Key {
             Key::Page(at) => (7, at >> 12),
             Key::Clock => (8, 0),
             Key::Scenario(nth) => (9, nth),
+            Key::Lock(at) => (10, at >> 2),
         };
         1 << ((value.wrapping_add(kind * 11)) & 63)
     }
@@ -152,8 +155,8 @@ pub enum Ending {
 #[derive(Clone, Default)]
 pub struct Kernel {
     pub threads: Vec<Thread>,
-    /// Destructors by key; none: the key is free.
-    pub keys: Vec<bool>,
+    /// Destructors by key, zero for a key without; none: the key was deleted.
+    pub keys: Vec<Option<usize>>,
     pub files: Files,
     pub faults: Faults,
     pub now: Instant,
@@ -164,6 +167,8 @@ pub struct Kernel {
     pub steps: u64,
     /// What QEMU said on standard output and error.
     pub said: String,
+    /// The state of `random()`.
+    pub numbers: u64,
     /// How often each of the scenario's boards was changed.
     pub boards: Vec<u64>,
     /// Once this thread has ended, the execution ends when nothing can run, without

@@ -127,7 +127,7 @@ pub unsafe extern "C" fn __wrap_pipe(ends: *mut c_int) -> c_int {
     unsafe { __wrap_pipe2(ends, 0) }
 }
 
-fn poll(fds: *mut pollfd, many: usize, wait: Option<u64>) -> c_int {
+pub fn poll(fds: *mut pollfd, many: usize, wait: Option<u64>) -> c_int {
     let deadline = wait.map(|wait| kernel().now.saturating_add(wait));
     let call = Call::Poll { fds: fds as usize, many, deadline, asleep: false };
     result(process::call(Op::File(call))) as c_int

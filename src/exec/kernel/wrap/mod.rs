@@ -3,10 +3,12 @@
 //! Must not know: anything but C's conventions.
 
 mod io;
+mod locks;
 mod memory;
 mod net;
 mod process;
 mod pthread;
+mod rest;
 mod time;
 
 /// A result of the kernel as a C library gives it: -1, and errno.
