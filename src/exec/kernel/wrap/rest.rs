@@ -239,12 +239,15 @@ pub unsafe extern "C" fn __wrap_select(
     // SAFETY: the caller's sets, each of which may be null.
     unsafe {
         let asked = |set: *mut libc::fd_set, fd| !set.is_null() && libc::FD_ISSET(fd, set);
-        let mut fds = Vec::new();
-        for fd in 0..many {
+        // On the stack: the execution may end in here, and a vector would stay.
+        let mut fds = [pollfd { fd: -1, events: 0, revents: 0 }; libc::FD_SETSIZE];
+        let mut used = 0;
+        for fd in 0..many.min(libc::FD_SETSIZE as c_int) {
             let events = if asked(read, fd) { libc::POLLIN } else { 0 }
                 | if asked(write, fd) { libc::POLLOUT } else { 0 };
             if events != 0 {
-                fds.push(pollfd { fd, events, revents: 0 });
+                fds[used] = pollfd { fd, events, revents: 0 };
+                used += 1;
             }
         }
         for set in [read, write, except] {
@@ -256,12 +259,12 @@ pub unsafe extern "C" fn __wrap_select(
             let (tv_sec, tv_nsec) = (wait.tv_sec, wait.tv_usec * 1000);
             clock::length(&libc::timespec { tv_sec, tv_nsec })
         });
-        let ready = io::poll(fds.as_mut_ptr(), fds.len(), wait);
+        let ready = io::poll(fds.as_mut_ptr(), used, wait);
         if ready <= 0 {
             return ready;
         }
         let mut bits = 0;
-        for poll in &fds {
+        for poll in &fds[..used] {
             let failed = libc::POLLERR | libc::POLLHUP;
             for (set, events) in [(read, libc::POLLIN | failed), (write, libc::POLLOUT | failed)] {
                 if !set.is_null() && poll.revents & events != 0 {
