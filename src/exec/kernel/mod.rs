@@ -13,6 +13,7 @@
 
 pub mod arena;
 pub mod boot;
+pub mod choices;
 pub mod clock;
 pub mod context;
 pub mod fault;

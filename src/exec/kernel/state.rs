@@ -3,6 +3,7 @@
 //! put back before each execution.
 //! Must not know: who schedules.
 
+use super::choices::Choices;
 use super::clock::Instant;
 use super::context::Context;
 use super::file::Files;
@@ -167,6 +168,10 @@ pub struct Kernel {
     pub steps: u64,
     /// What QEMU said on standard output and error.
     pub said: String,
+    /// What may happen out of turn.
+    pub choices: Choices,
+    /// Bytes that the operation at hand is about at most.
+    pub limit: Option<usize>,
     /// The state of `random()`.
     pub numbers: u64,
     /// How often each of the scenario's boards was changed.
@@ -236,11 +241,15 @@ impl Kernel {
         }
         let next = self.threads.iter().filter_map(|thread| thread.deadline).min();
         let Some(next) = next else { return self.end(Ending::Quiet) };
-        self.now = self.now.max(next);
         let due = self.threads.iter().position(|thread| thread.deadline == Some(next));
-        let thread = &mut self.threads[due.expect("the one with the least")];
+        self.time_out(due.expect("the one with the least"));
+    }
+
+    /// Time goes on to the deadline of a thread, which stops waiting.
+    pub fn time_out(&mut self, tid: Tid) {
+        let thread = &mut self.threads[tid];
+        self.now = self.now.max(thread.deadline.take().unwrap_or(0));
         thread.waits.clear();
-        thread.deadline = None;
         thread.expired = true;
     }
 
