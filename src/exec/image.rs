@@ -70,7 +70,13 @@ pub unsafe extern "C" fn bqlcheck_main(
     let all_steps = steps.clone();
     let kept: Arc<Mutex<Option<(String, Vec<usize>, u64)>>> = Arc::default();
     let again = kept.clone();
-    let prepare = Arc::new(move || *story.lock().unwrap() = Some(scenario.begin(&qmp)));
+    let [timeouts, eintr, short, spurious] =
+        ["TIMEOUTS", "EINTR", "SHORT", "SPURIOUS"].map(|name| var(name, 0) as u32);
+    let choices = super::kernel::choices::Choices { timeouts, eintr, short, spurious };
+    let prepare = Arc::new(move || {
+        kernel().choices = choices;
+        *story.lock().unwrap() = Some(scenario.begin(&qmp));
+    });
     let prepare_again = prepare.clone();
     let end = Arc::new(
         move || {

@@ -23,6 +23,25 @@ pub struct Image {
     bss_end: usize,
 }
 
+impl Image {
+    /// Where the executable lies in memory, from and to.
+    pub fn code(&self) -> (usize, usize) {
+        unsafe extern "C" fn first(
+            info: *mut libc::dl_phdr_info,
+            _: usize,
+            found: *mut libc::c_void,
+        ) -> i32 {
+            // SAFETY: the dynamic linker's own data; the first object is the image.
+            unsafe { *found.cast::<usize>() = (*info).dlpi_addr as usize };
+            1
+        }
+        let mut start = 0;
+        // SAFETY: `first` keeps to the protocol.
+        unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut start).cast()) };
+        (start, self.bss_end)
+    }
+}
+
 /// A task of a scenario; it gives none when the execution ended under it.
 pub type Body = Arc<dyn Fn(Tid) -> Option<()> + Send + Sync>;
 
@@ -116,8 +135,8 @@ pub fn start(
 /// became of it and says whether to go on.
 pub fn explore(
     strategy: Strategy,
-    prepare: impl Fn() + Send + Sync + 'static,
-    end: impl Fn() -> bool + Send + Sync + 'static,
+    prepare: impl Fn() + 'static,
+    end: impl Fn() -> bool + 'static,
 ) {
     let begin = move || {
         boot().tasks.clear();

@@ -28,4 +28,5 @@ pub mod sync;
 pub mod tasks;
 pub mod thread;
 pub mod uffd;
+mod trial;
 mod wrap;

@@ -75,6 +75,8 @@ pub fn exit(code: i32) -> ! {
         // SAFETY: the process ends.
         unsafe { libc::_exit(101) };
     }
+    // What others do in the meantime may be seen.
+    call(Op::Yield);
     kernel().end(Ending::Exit(code));
     never()
 }
