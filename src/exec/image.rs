@@ -38,7 +38,8 @@ pub unsafe extern "C" fn bqlcheck_main(
     let scenario = Incoming {
         guest: Guest::none(Version::V10_0, pages),
         script: Script::postcopy(Version::V10_0, 6),
-        breaks: [incoming::Break::Never, incoming::Break::Running, incoming::Break::Anywhere][var("BREAKS", 0)],
+        breaks: [incoming::Break::Never, incoming::Break::Running, incoming::Break::Anywhere]
+            [var("BREAKS", 0)],
         vcpus: var("VCPUS", 0),
     };
     let monitor: Arc<Mutex<Option<Qmp>>> = Arc::default();
@@ -78,34 +79,42 @@ pub unsafe extern "C" fn bqlcheck_main(
         *story.lock().unwrap() = Some(scenario.begin(&qmp));
     });
     let prepare_again = prepare.clone();
-    let end = Arc::new(
-        move || {
-            let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let state = kernel();
-            let told = told.lock().unwrap().take().unwrap();
-            let mut text = String::new();
-            told.with(|story| {
-                text = format!("{:?} {:?} {:?}", state.over, story.source, story.statuses);
-                text += &format!(" {:?} {}", story.wrong, story.vcpus_done);
-            });
-            *all_steps.lock().unwrap() += state.steps;
-            if nth < var("SHOW", 1) {
-                println!("{text}\nsteps {} picked {} said {:?}", state.steps, tasks::picked().len(), state.said);
-                for (nth, thread) in state.threads.iter().enumerate() {
-                    println!("  {nth} {:20} {:?} {:?}", thread.name, thread.waits, thread.returned);
-                }
+    let end = Arc::new(move || {
+        let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let state = kernel();
+        let told = told.lock().unwrap().take().unwrap();
+        let mut text = String::new();
+        told.with(|story| {
+            text = format!("{:?} {:?} {:?}", state.over, story.source, story.statuses);
+            text += &format!(" {:?} {}", story.wrong, story.vcpus_done);
+        });
+        *all_steps.lock().unwrap() += state.steps;
+        if nth < var("SHOW", 1) {
+            println!(
+                "{text}\nsteps {} picked {} said {:?}",
+                state.steps,
+                tasks::picked().len(),
+                state.said
+            );
+            for (nth, thread) in state.threads.iter().enumerate() {
+                println!("  {nth} {:20} {:?} {:?}", thread.name, thread.waits, thread.returned);
             }
-            *all.lock().unwrap().entry(text.clone()).or_default() += 1;
-            if nth == var("REPLAY", usize::MAX) {
-                *kept.lock().unwrap() = Some((text, tasks::picked(), state.steps));
-                return false;
-            }
-            if let Some((before, picked, steps)) = kept.lock().unwrap().as_ref() {
-                println!("replay: {} {} {}", *before == text, *picked == tasks::picked(), *steps == state.steps);
-            }
-            true
-        },
-    );
+        }
+        *all.lock().unwrap().entry(text.clone()).or_default() += 1;
+        if nth == var("REPLAY", usize::MAX) {
+            *kept.lock().unwrap() = Some((text, tasks::picked(), state.steps));
+            return false;
+        }
+        if let Some((before, picked, steps)) = kept.lock().unwrap().as_ref() {
+            println!(
+                "replay: {} {} {}",
+                *before == text,
+                *picked == tasks::picked(),
+                *steps == state.steps
+            );
+        }
+        true
+    });
     let end_again = end.clone();
     boot::explore(strategy, move || prepare(), move || end());
     let found = again.lock().unwrap().as_ref().map(|kept| kept.1.clone());
@@ -117,7 +126,11 @@ pub unsafe extern "C" fn bqlcheck_main(
         println!("{many} x {text}");
     }
     println!("schedules {:016x}", tasks::schedules());
-    println!("{executions} in {took:.3} s, {:.0}/s, {} steps each, {} KiB hot",
-        executions as f64 / took, *steps.lock().unwrap() / executions as u64, snapshot::hot_bytes() >> 10);
+    println!(
+        "{executions} in {took:.3} s, {:.0}/s, {} steps each, {} KiB hot",
+        executions as f64 / took,
+        *steps.lock().unwrap() / executions as u64,
+        snapshot::hot_bytes() >> 10
+    );
     0
 }

@@ -133,11 +133,7 @@ pub fn start(
 
 /// Runs executions from the snapshot: `prepare` adds the tasks, `end` sees what
 /// became of it and says whether to go on.
-pub fn explore(
-    strategy: Strategy,
-    prepare: impl Fn() + 'static,
-    end: impl Fn() -> bool + 'static,
-) {
+pub fn explore(strategy: Strategy, prepare: impl Fn() + 'static, end: impl Fn() -> bool + 'static) {
     let begin = move || {
         boot().tasks.clear();
         snapshot::restore();

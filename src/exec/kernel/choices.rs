@@ -66,7 +66,8 @@ pub fn shorten(kernel: &mut Kernel, op: &Op) {
             stream(kernel, *fd).then_some(*length)
         }
         Op::Socket(
-            socket::Call::Receive { fd, parts, many, .. } | socket::Call::Send { fd, parts, many, .. },
+            socket::Call::Receive { fd, parts, many, .. }
+            | socket::Call::Send { fd, parts, many, .. },
         ) => stream(kernel, *fd)
             .then(|| socket::iovec(*parts, *many).iter().map(|part| part.iov_len).sum()),
         _ => None,

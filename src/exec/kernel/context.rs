@@ -120,7 +120,12 @@ impl Context {
     /// A thread that will call `body` with `argument` and hand what that returns
     /// to `end`. The main thread keeps the thread pointer of the process, since
     /// constructors have left addresses of its storage in QEMU's lists.
-    pub fn new(main: bool, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
+    pub fn new(
+        main: bool,
+        body: usize,
+        argument: usize,
+        end: extern "C" fn(usize) -> !,
+    ) -> Context {
         prepare();
         // SAFETY: both blocks are fresh and large enough for what is written.
         unsafe {

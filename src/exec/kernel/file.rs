@@ -353,9 +353,7 @@ fn poll(
     if ready > 0 {
         return Some(ready);
     }
-    if deadline.is_some_and(|deadline| deadline <= kernel.now)
-        || (*asleep && kernel.expired(tid))
-    {
+    if deadline.is_some_and(|deadline| deadline <= kernel.now) || (*asleep && kernel.expired(tid)) {
         return Some(0);
     }
     *asleep = true;

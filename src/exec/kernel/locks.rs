@@ -10,18 +10,41 @@ use libc::{EAGAIN, EBUSY, EDEADLK, EPERM, ETIMEDOUT};
 /// A call on one of them, by address.
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
-    Read { lock: usize, wait: bool },
-    Write { lock: usize, wait: bool },
+    Read {
+        lock: usize,
+        wait: bool,
+    },
+    Write {
+        lock: usize,
+        wait: bool,
+    },
     /// Gives up either.
-    Unlock { lock: usize },
-    Post { semaphore: usize },
-    Take { semaphore: usize, wait: bool, deadline: Option<Instant> },
+    Unlock {
+        lock: usize,
+    },
+    Post {
+        semaphore: usize,
+    },
+    Take {
+        semaphore: usize,
+        wait: bool,
+        deadline: Option<Instant>,
+    },
     /// A spin lock; who would spin waits.
-    Spin { lock: usize, wait: bool },
-    Unspin { lock: usize },
+    Spin {
+        lock: usize,
+        wait: bool,
+    },
+    Unspin {
+        lock: usize,
+    },
     /// One, if the caller is to do it; zero, if it is done.
-    Once { control: usize },
-    Done { control: usize },
+    Once {
+        control: usize,
+    },
+    Done {
+        control: usize,
+    },
 }
 
 /// `pthread_rwlock_t`, as far as it is used.

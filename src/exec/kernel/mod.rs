@@ -27,6 +27,6 @@ pub mod state;
 pub mod sync;
 pub mod tasks;
 pub mod thread;
-pub mod uffd;
 mod trial;
+pub mod uffd;
 mod wrap;

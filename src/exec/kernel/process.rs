@@ -108,16 +108,20 @@ unsafe extern "C" {
         each: extern "C" fn(*mut Unwind, *mut libc::c_void) -> i32,
         argument: *mut libc::c_void,
     ) -> i32;
-    fn _Unwind_GetIP(context: *mut Unwind) -> usize;
+    fn _Unwind_GetIPInfo(context: *mut Unwind, exact: *mut i32) -> usize;
 }
 
-/// The return addresses of the calling thread, innermost first.
+/// Where the calling thread is, innermost first: an address within the call, or the
+/// very instruction that faulted.
 pub fn backtrace() -> Vec<usize> {
     extern "C" fn each(context: *mut Unwind, frames: *mut libc::c_void) -> i32 {
         // SAFETY: the pointer is the vector below.
         let frames = unsafe { &mut *frames.cast::<Vec<usize>>() };
+        let mut exact = 0;
         // SAFETY: the unwinder's own context.
-        frames.push(unsafe { _Unwind_GetIP(context) });
+        let at = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
+        // A return address may be the first of the next function.
+        frames.push(if exact == 0 { at.wrapping_sub(1) } else { at });
         // _URC_END_OF_STACK: enough.
         if frames.len() < 128 { 0 } else { 5 }
     }

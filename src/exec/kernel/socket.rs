@@ -8,11 +8,29 @@ use libc::{EAGAIN, EBADF, ECONNREFUSED, EINVAL};
 /// A call on a socket.
 #[derive(Debug)]
 pub enum Call {
-    Accept { fd: i32, nonblocking: bool },
+    Accept {
+        fd: i32,
+        nonblocking: bool,
+    },
     /// Parts of a message, one after the other.
-    Receive { fd: i32, parts: usize, many: usize, peek: bool, never_wait: bool },
-    Send { fd: i32, parts: usize, many: usize, never_wait: bool, sent: usize },
-    Shutdown { fd: i32, how: i32 },
+    Receive {
+        fd: i32,
+        parts: usize,
+        many: usize,
+        peek: bool,
+        never_wait: bool,
+    },
+    Send {
+        fd: i32,
+        parts: usize,
+        many: usize,
+        never_wait: bool,
+        sent: usize,
+    },
+    Shutdown {
+        fd: i32,
+        how: i32,
+    },
 }
 
 impl Call {
@@ -108,12 +126,16 @@ pub fn shutdown(kernel: &mut Kernel, file: usize, how: i32) -> Option<isize> {
     let File::Stream { from, to, .. } = kernel.files.all[file] else {
         return error(libc::ENOTCONN);
     };
-    if how != libc::SHUT_WR && let Some(from) = from {
+    if how != libc::SHUT_WR
+        && let Some(from) = from
+    {
         kernel.files.pipes[from].deaf = true;
         kernel.files.pipes[from].bytes.clear();
         kernel.wake(file::pipe_key(from));
     }
-    if how != libc::SHUT_RD && let Some(to) = to {
+    if how != libc::SHUT_RD
+        && let Some(to) = to
+    {
         kernel.files.pipes[to].ended = true;
         kernel.wake(file::pipe_key(to));
     }
@@ -122,9 +144,8 @@ pub fn shutdown(kernel: &mut Kernel, file: usize, how: i32) -> Option<isize> {
 
 /// Connects to whoever listens on `name`; gives the caller's end, a file.
 pub fn connect(kernel: &mut Kernel, name: &str) -> Result<usize, i32> {
-    let listens = |file: &File| {
-        matches!(file, File::Socket { local, listens: true, .. } if local == name)
-    };
+    let listens =
+        |file: &File| matches!(file, File::Socket { local, listens: true, .. } if local == name);
     let Some(listener) = kernel.files.all.iter().position(listens) else {
         return Err(ECONNREFUSED);
     };

@@ -146,7 +146,7 @@ pub enum Ending {
     Done,
     /// QEMU called `exit`.
     Exit(i32),
-    /// QEMU crashed: what it did, where (return addresses, innermost first).
+    /// QEMU crashed: what it did, where (`process::backtrace`).
     Crash(String, Vec<usize>),
     /// More operations than the bound.
     Steps,

@@ -20,24 +20,49 @@ pub enum Op {
     Wait(Wait),
     Signal(usize),
     Broadcast(usize),
-    FutexWait { word: usize, value: u32, deadline: Option<Instant>, asleep: bool },
-    FutexWake { word: usize, most: usize },
-    Spawn { body: usize, argument: usize, detached: bool },
+    FutexWait {
+        word: usize,
+        value: u32,
+        deadline: Option<Instant>,
+        asleep: bool,
+    },
+    FutexWake {
+        word: usize,
+        most: usize,
+    },
+    Spawn {
+        body: usize,
+        argument: usize,
+        detached: bool,
+    },
     Join(Tid),
     End(usize),
-    Kill { tid: Tid, signal: i32 },
-    SigWait { set: u64 },
-    Sleep { until: Instant, asleep: bool },
+    Kill {
+        tid: Tid,
+        signal: i32,
+    },
+    SigWait {
+        set: u64,
+    },
+    Sleep {
+        until: Instant,
+        asleep: bool,
+    },
     /// Nothing but a place to switch.
     Yield,
     /// On one of the rarer locks.
     Rare(locks::Call),
     File(file::Call),
     Socket(socket::Call),
-    Fault { address: usize },
+    Fault {
+        address: usize,
+    },
     Uffd(uffd::Call),
     /// A scenario's task waits until its board is changed.
-    Park { key: usize, version: u64 },
+    Park {
+        key: usize,
+        version: u64,
+    },
     /// The execution ends here.
     Never,
 }
@@ -176,8 +201,10 @@ impl Op {
             Op::FutexWake { word, most } => {
                 let key = Key::Futex(*word);
                 let waits = |kernel: &Kernel, tid: &Tid| kernel.threads[*tid].waits.contains(&key);
-                let all: Vec<Tid> =
-                    (0..kernel.threads.len()).filter(|tid| waits(kernel, tid)).take(*most).collect();
+                let all: Vec<Tid> = (0..kernel.threads.len())
+                    .filter(|tid| waits(kernel, tid))
+                    .take(*most)
+                    .collect();
                 all.iter().for_each(|tid| kernel.wake_thread(*tid));
                 all.len() as isize
             }

@@ -4,10 +4,10 @@
 //! is for tasks of Rust, took half of an execution's time here.
 //! Must not know: what the operations do.
 
-pub use super::pick::Strategy;
 use super::choices::{self, Choices};
 use super::context::{Context, Stack};
 use super::pick::Picker;
+pub use super::pick::Strategy;
 use super::process;
 use super::state::{Ending, Key, Tid, kernel};
 use super::sync::{self, Op};
@@ -221,7 +221,8 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
     {
         let kernel = kernel();
         kernel.steps += 1;
-        let contended = kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
+        let contended =
+            kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;
         return if contended && !switch(tid) { None } else { result };

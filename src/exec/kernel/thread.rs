@@ -2,8 +2,8 @@
 //! Must not know: what they run.
 
 use super::context::Context;
-use super::state::{Kernel, Key, Thread, Tid};
 use super::process;
+use super::state::{Kernel, Key, Thread, Tid};
 
 /// A new thread that calls `body`.
 pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Tid {

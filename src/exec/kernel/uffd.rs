@@ -68,10 +68,8 @@ pub fn discard(kernel: &mut Kernel, start: usize, bytes: usize) {
         super::snapshot::touch(page);
     }
     give_back(start, bytes);
-    let missing: Vec<usize> = (start..start + bytes)
-        .step_by(PAGE)
-        .filter(|page| told(kernel, *page).is_some())
-        .collect();
+    let missing: Vec<usize> =
+        (start..start + bytes).step_by(PAGE).filter(|page| told(kernel, *page).is_some()).collect();
     protect_each(&missing, false);
     kernel.faults.missing.extend(missing);
     kernel.faults.discarded.push((start, bytes));

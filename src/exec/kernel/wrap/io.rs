@@ -77,7 +77,11 @@ pub unsafe extern "C" fn bqlcheck_fcntl(fd: c_int, command: c_int, argument: c_l
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bqlcheck_ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int {
+pub unsafe extern "C" fn bqlcheck_ioctl(
+    fd: c_int,
+    request: c_ulong,
+    argument: *mut c_void,
+) -> c_int {
     if fd < FIRST {
         // SAFETY: the caller's arguments.
         return unsafe { libc::ioctl(fd, request, argument) };
@@ -172,7 +176,11 @@ pub unsafe extern "C" fn __wrap_signalfd(_: c_int, _: usize, _: c_int) -> c_int 
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_writev(fd: c_int, parts: *const libc::iovec, many: c_int) -> ssize_t {
+pub unsafe extern "C" fn __wrap_writev(
+    fd: c_int,
+    parts: *const libc::iovec,
+    many: c_int,
+) -> ssize_t {
     if fd < FIRST {
         // SAFETY: the caller's arguments.
         return unsafe { libc::writev(fd, parts, many) };
@@ -181,7 +189,11 @@ pub unsafe extern "C" fn __wrap_writev(fd: c_int, parts: *const libc::iovec, man
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_readv(fd: c_int, parts: *const libc::iovec, many: c_int) -> ssize_t {
+pub unsafe extern "C" fn __wrap_readv(
+    fd: c_int,
+    parts: *const libc::iovec,
+    many: c_int,
+) -> ssize_t {
     if fd < FIRST {
         // SAFETY: the caller's arguments.
         return unsafe { libc::readv(fd, parts, many) };

@@ -5,7 +5,9 @@ use super::super::state::kernel;
 use super::super::sync::Op;
 use super::super::{process, socket};
 use super::{result, text};
-use libc::{c_char, c_int, c_void, iovec, msghdr, size_t, sockaddr, sockaddr_un, socklen_t, ssize_t};
+use libc::{
+    c_char, c_int, c_void, iovec, msghdr, size_t, sockaddr, sockaddr_un, socklen_t, ssize_t,
+};
 
 pub fn send(fd: c_int, parts: *const iovec, many: usize, never_wait: bool) -> ssize_t {
     let call = socket::Call::Send { fd, parts: parts as usize, many, never_wait, sent: 0 };
@@ -85,7 +87,11 @@ pub unsafe extern "C" fn __wrap_accept(
 
 /// Connects at once, or not at all.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_connect(fd: c_int, address: *const sockaddr, _: socklen_t) -> c_int {
+pub unsafe extern "C" fn __wrap_connect(
+    fd: c_int,
+    address: *const sockaddr,
+    _: socklen_t,
+) -> c_int {
     process::call(Op::Yield);
     // SAFETY: the caller's address.
     let name = unsafe { name(address) };
@@ -114,7 +120,11 @@ pub unsafe extern "C" fn __wrap_send(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+pub unsafe extern "C" fn __wrap_sendmsg(
+    fd: c_int,
+    message: *const msghdr,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: the caller's message.
     let (parts, many) = unsafe { ((*message).msg_iov, (*message).msg_iovlen) };
     send(fd, parts, many, flags & libc::MSG_DONTWAIT != 0)
@@ -148,7 +158,13 @@ pub unsafe extern "C" fn __wrap_shutdown(fd: c_int, how: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_setsockopt(_: c_int, _: c_int, _: c_int, _: usize, _: u32) -> c_int {
+pub unsafe extern "C" fn __wrap_setsockopt(
+    _: c_int,
+    _: c_int,
+    _: c_int,
+    _: usize,
+    _: u32,
+) -> c_int {
     0
 }
 

@@ -95,7 +95,13 @@ pub unsafe extern "C" fn bqlcheck_syscall(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bqlcheck_prctl(_: c_int, _: c_long, _: c_long, _: c_long, _: c_long) -> c_int {
+pub unsafe extern "C" fn bqlcheck_prctl(
+    _: c_int,
+    _: c_long,
+    _: c_long,
+    _: c_long,
+    _: c_long,
+) -> c_int {
     0
 }
 

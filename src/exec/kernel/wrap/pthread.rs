@@ -120,7 +120,10 @@ pub unsafe extern "C" fn __wrap_pthread_mutex_trylock(mutex: usize) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_pthread_mutex_timedlock(mutex: usize, at: *const timespec) -> c_int {
+pub unsafe extern "C" fn __wrap_pthread_mutex_timedlock(
+    mutex: usize,
+    at: *const timespec,
+) -> c_int {
     // SAFETY: the caller's time.
     let until = unsafe { clock::instant(libc::CLOCK_REALTIME, &*at) };
     process::call(Op::TimedLock(mutex, until)) as c_int

@@ -101,7 +101,12 @@ pub unsafe extern "C" fn __wrap___ppoll_chk(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_socketpair(_: c_int, kind: c_int, _: c_int, ends: *mut c_int) -> c_int {
+pub unsafe extern "C" fn __wrap_socketpair(
+    _: c_int,
+    kind: c_int,
+    _: c_int,
+    ends: *mut c_int,
+) -> c_int {
     let files = &mut kernel().files;
     let (there, back) = (files.pipe(), files.pipe());
     let nonblocking = kind & libc::SOCK_NONBLOCK != 0;
@@ -131,7 +136,8 @@ pub unsafe extern "C" fn __wrap_sigwaitinfo(set: *const u64, _: usize) -> c_int 
 pub unsafe extern "C" fn __wrap_random() -> c_long {
     let numbers = &mut kernel().numbers;
     // Knuth's MMIX generator; the high bits are the good ones.
-    *numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *numbers =
+        numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     (*numbers >> 33) as c_long
 }
 
