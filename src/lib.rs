@@ -1,6 +1,6 @@
 //! bqlcheck tells a QEMU developer whether a change to live migration keeps its
 //! lock discipline. Dependencies point one way:
-//! `lock ← runtime ← {sim, explore} ← report ← cli`.
+//! `lock ← runtime ← {sim, explore, exec} ← report ← cli`.
 
 pub mod cli;
 pub mod exec;

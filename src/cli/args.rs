@@ -2,6 +2,7 @@
 //! `args…` name clap.
 //! Must not know: what a verb does.
 
+use super::args_exec::Exec;
 use super::args_scan::{Calls, Explain, Paths, Scan};
 use super::args_trace::{Lab, Trace};
 use super::exit;
@@ -52,6 +53,8 @@ pub enum Verb {
     Trace(Box<Trace>),
     /// Run a migration between two real QEMUs and read their logs
     Lab(Lab),
+    /// Run a build of QEMU, its own code, through many interleavings
+    Exec(Box<Exec>),
     /// The process in which loom runs: a job on stdin, events on stdout
     #[command(hide = true, name = "__loom")]
     Loom,

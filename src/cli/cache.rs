@@ -9,6 +9,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// The user's: `$XDG_CACHE_HOME/bqlcheck`, else `~/.cache/bqlcheck`; none
+/// without a home.
+pub fn directory() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.filter(|base| base.is_absolute()).or_else(home);
+    Some(base?.join("bqlcheck"))
+}
+
 /// Where facts are kept.
 pub struct Cache {
     /// None: nothing is kept.
@@ -18,14 +27,11 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The user's: `$XDG_CACHE_HOME/bqlcheck`, else `~/.cache/bqlcheck`. Without a
-    /// home, or if it is not wanted, nothing is kept.
+    /// In the user's directory. Without one, or if it is not wanted, nothing is
+    /// kept.
     pub fn open(wanted: bool) -> Cache {
-        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-        let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let base = base.filter(|base| base.is_absolute()).or_else(home);
         let version = crate::scan::facts_version();
-        let directory = base.map(|base| base.join("bqlcheck").join(format!("facts-{version}")));
+        let directory = directory().map(|base| base.join(format!("facts-{version}")));
         Cache { directory: directory.filter(|_| wanted), next: AtomicU32::new(0) }
     }
 

@@ -2,12 +2,14 @@
 //! Must not know: how anything is explored or drawn.
 
 mod args;
+mod args_exec;
 mod args_scan;
 mod args_trace;
 mod cache;
 mod child;
 mod compressed;
 mod engine;
+mod exec;
 mod exit;
 mod explain;
 mod explore;
@@ -45,6 +47,7 @@ pub fn run() -> Exit {
         Verb::Explain(args) => explain::run(&args),
         Verb::Trace(args) => trace::run(&args),
         Verb::Lab(args) => lab::run(&args),
+        Verb::Exec(args) => exec::run(&args),
         Verb::Loom => child::serve(),
     })
 }

@@ -2,7 +2,7 @@
 //! Must not know: how the schedule was found.
 
 use super::exit::{Exit, Failure};
-use super::output;
+use super::{exec, output};
 use super::witness::Witness;
 use crate::explore;
 use crate::report::{self, Finding, Recording};
@@ -13,7 +13,12 @@ use std::sync::Arc;
 
 /// Runs the schedule in `file`.
 pub fn run(file: &Path) -> Result<Exit, Failure> {
-    let help = "a file that `bqlcheck explore ... --out DIR` has written";
+    let help = "a file that `explore` or `exec` has written with --out DIR";
+    // One of `exec` says so.
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    if let Ok(witness) = serde_json::from_str::<exec::Witness>(&text) {
+        return exec::replay(witness);
+    }
     let witness = Witness::load(file).map_err(|error| Failure::new(error.to_string(), help))?;
     let Witness { plan, scenario, size, violation, schedule, .. } = witness;
     let mut text = format!("{} in {}, size {}\n", plan.name, scenario.name, size.name);

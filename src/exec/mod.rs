@@ -5,7 +5,12 @@
 //! Must not know: the command line, and how results are shown.
 
 pub mod image;
+pub mod job;
+pub mod judge;
 pub mod kernel;
 pub mod link;
+pub mod named;
 pub mod peer;
 pub mod scenario;
+pub mod search;
+pub mod symbols;

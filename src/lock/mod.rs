@@ -11,4 +11,4 @@ pub use data_error::DataError;
 pub use explanation::Explanation;
 pub use fingerprint::{Bytes, FingerprintMap, FingerprintSet, fingerprint, fingerprint_of};
 pub use rule::Rule;
-pub use site::{Site, at};
+pub use site::{Site, at, interned};

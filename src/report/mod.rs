@@ -3,6 +3,7 @@
 
 mod cell;
 mod columns;
+mod exec;
 mod finding;
 mod json;
 mod memory;
@@ -20,6 +21,7 @@ mod trace_splat;
 
 pub use cell::{Agreement, Cell, verdict};
 pub use columns::WIDTH;
+pub use exec::{Run, text as exec_text};
 pub use finding::{Finding, Step, Wait};
 pub use json::{line, matrix as json_matrix, pretty};
 pub use memory::peak_rss_kib;

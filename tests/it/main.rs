@@ -6,6 +6,7 @@ mod dpor;
 mod engine;
 mod engines_agree;
 mod exec_kernel;
+mod exec_link;
 mod image;
 mod invariants;
 mod literate;

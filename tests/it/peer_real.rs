@@ -12,6 +12,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -124,7 +126,8 @@ impl Qemu {
             let path = folder.join(name);
             command.args(["-qmp", &format!("unix:{},server=on,wait=off", path.display())]);
         }
-        command.stderr(Stdio::null());
+        let said = std::fs::File::create(folder.join("stderr")).expect("a file");
+        command.stdin(Stdio::null()).stderr(said);
         let process = command.spawn().expect("runs");
         let monitor = Monitored::connect(&folder.join("one"));
         let other = Monitored::connect(&folder.join("two"));
@@ -194,6 +197,24 @@ fn a_real_destination_takes_a_precopy() {
     }
 }
 
+/// A preempt channel that counts the bytes sent.
+struct Counted(Socket, Arc<AtomicUsize>);
+
+impl Wire for Counted {
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.1.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.0.send(bytes)
+    }
+
+    fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.0.recv(bytes)
+    }
+
+    fn shutdown(&mut self) {
+        self.0.shutdown();
+    }
+}
+
 /// A postcopy into a real QEMU; with a pause, and a page that is faulted on
 /// while it is paused. The number of requests.
 fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usize {
@@ -213,10 +234,12 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
     let shared = Monitor::new(State::new(&guest));
     let mut source = Source::new(&guest, &script, &shared);
     let folder = qemu.folder.clone();
+    let urgent = Arc::new(AtomicUsize::new(0));
     let connect = |name: &'static str| {
-        let path = folder.join(name);
+        let (path, urgent) = (folder.join(name), urgent.clone());
         move || -> std::io::Result<Box<dyn Wire + Send>> {
-            Ok(Box::new(Socket::new(UnixStream::connect(&path)?)))
+            let socket = Socket::new(UnixStream::connect(&path)?);
+            Ok(Box::new(Counted(socket, urgent.clone())))
         }
     };
     let mut wire = Some(wire);
@@ -236,8 +259,12 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
                 // The main thread may fault once it has loaded the package.
                 shared.wait(|state| state.pongs.contains(&3).then_some(()));
             }
-            let all = json!({"val": 0, "size": 65536, "filename": file});
-            monitor.answer("execute", "pmemsave", all)
+            // From the other end than the background's pages come from.
+            let fault = |page: u32| {
+                let page = json!({"val": page * 4096, "size": 4096, "filename": file});
+                monitor.answer("execute", "pmemsave", page)
+            };
+            [15, 14, 13, 12].map(fault)
         });
         let (wire, mut connect) = match wire.take() {
             Some(wire) => (wire, connect("main")),
@@ -253,14 +280,17 @@ fn postcopy(binary: &Path, version: Version, preempt: bool, pause: bool) -> usiz
             }
         };
         let ended = run(&mut source, &guest, &script, shared, wire, pause, &mut connect);
-        let answer = faults.join().expect("no panic").expect("QEMU lives");
-        assert!(answer.get("return").is_some(), "{name}: {answer}");
+        for answer in faults.join().expect("no panic") {
+            let answer = answer.expect("QEMU lives");
+            assert!(answer.get("return").is_some(), "{name}: {answer}");
+        }
         ended
     });
     assert_eq!(ended, Outcome::Completed, "{name}");
     qemu.monitor.wait_for("completed");
     assert!(qemu.is_running() && qemu.has_memory(), "{name}");
     assert_eq!(shared.with(|state| state.pending()), 0);
+    assert_eq!(urgent.load(Ordering::Relaxed) > 4096, preempt, "{name}");
     shared.with(|state| state.requested)
 }
 
@@ -310,9 +340,11 @@ fn through(
     assert_eq!(ended, Outcome::Completed);
     qemu.monitor.wait_for("completed");
     if postcopy {
-        // A page at a time: else all is over before postcopy can begin.
+        // The setup alone is over the limit: a tenth of a second to say that it
+        // is to be postcopy. A 10.0 counts pages when they are flushed, and so
+        // sends all 16 in its first section.
         let slow = json!({
-            "max-bandwidth": 20_000, "max-postcopy-bandwidth": 100_000, "downtime-limit": 1
+            "max-bandwidth": 500, "max-postcopy-bandwidth": 500, "downtime-limit": 1
         });
         qemu.monitor.execute("migrate-set-parameters", slow);
     }
@@ -414,19 +446,21 @@ fn a_real_source_sends_what_ours_sends_in_precopy() {
 #[test]
 fn a_real_source_answers_our_requests_and_recovers() {
     for (binary, version) in qemus() {
-        for pause_after in [None, Some(3)] {
+        for pause_after in [None, Some(0)] {
             let pages = [15, 7, 11].map(|n| ("ram".to_owned(), n)).to_vec();
             let asks = Asks { pages, pause_after };
             let (real, paused) = through(&binary, version, asks, true);
             assert_eq!(paused, pause_after.is_some());
             let switchover = if version == Version::V7_2 { "" } else { "SWITCHOVER_START " };
-            let more = if paused { "RECV_BITMAP POSTCOPY_RESUME Part " } else { "" };
+            let more = if paused { "RECV_BITMAP POSTCOPY_RESUME" } else { "PING4" };
             let expected = format!(
-                "OPEN_RETURN_PATH PING1 POSTCOPY_ADVISE Start:ram Part {switchover}\
+                "OPEN_RETURN_PATH PING1 POSTCOPY_ADVISE Start:ram {switchover}\
                  POSTCOPY_RAM_DISCARD PING2 POSTCOPY_LISTEN Full:timer Full:globalstate PING3 \
-                 POSTCOPY_RUN PING4 Part {more}End EOF"
+                 POSTCOPY_RUN {more} Part End EOF"
             );
-            assert_eq!(shape(&real.items), expected, "{version:?}");
+            // A page may have gone before postcopy began.
+            let shape = shape(&real.items).replacen("Start:ram Part ", "Start:ram ", 1);
+            assert_eq!(shape, expected, "{version:?}");
         }
     }
 }
@@ -438,13 +472,23 @@ fn sent(binary: &Path, version: Version, hostile: Hostile) -> String {
     let mut wire = qemu.incoming();
     wire.send(&hostile.stream(&guest(version))).ok();
     if matches!(hostile, Hostile::Cut(_)) {
+        // Sooner, and the listen thread may find the end before the main thread
+        // has come to RUN: QEMU then exits, in LISTENING, and does not pause.
+        std::thread::sleep(Duration::from_millis(300));
         wire.shutdown();
     }
     let started = Instant::now();
     let mut status = String::from("none");
+    let complaint = |qemu: &Qemu| {
+        let said = std::fs::read_to_string(qemu.folder.join("stderr")).expect("text");
+        let state = said.lines().find_map(|line| line.find("CMD_POSTCOPY").map(|at| &line[at..]));
+        state.unwrap_or("no command is wrong").to_owned()
+    };
     while started.elapsed() < Duration::from_secs(2) {
-        if let Some(code) = qemu.process.try_wait().expect("ours").map(|status| status.code()) {
-            return format!("exit {code:?} from {status}");
+        // Most often exit(1); now and then a thread that is still there crashes
+        // in the course of it, and a signal ends QEMU.
+        if qemu.process.try_wait().expect("ours").is_some() {
+            return format!("gone: {}", complaint(&qemu));
         }
         match qemu.monitor.answer("execute", "query-migrate", json!({})) {
             Some(answer) => {
@@ -463,15 +507,33 @@ fn sent(binary: &Path, version: Version, hostile: Hostile) -> String {
 #[test]
 fn what_real_destinations_make_of_hostile_streams() {
     for (binary, version) in qemus() {
-        let full = Hostile::DeviceInPostcopy.stream(&guest(version)).len();
-        for hostile in [
-            Hostile::DeviceInPostcopy,
-            Hostile::ListenAfterAdvise,
-            Hostile::RunWithoutListen,
-            Hostile::Cut(60),
-            Hostile::Cut(full - 3),
+        let whole = Hostile::Cut(usize::MAX).stream(&guest(version)).len();
+        let state = "gone: CMD_POSTCOPY_RUN in wrong postcopy state (2)";
+        for (hostile, becomes) in [
+            // It is loaded by the listen thread, whatever that does to the guest.
+            (Hostile::DeviceInPostcopy, "completed"),
+            // A bug of QEMU: 2 is DISCARD, set over LISTENING.
+            (Hostile::ListenAfterAdvise, state),
+            (Hostile::RunWithoutListen, state),
+            (Hostile::Cut(60), "gone: no command is wrong"),
+            (Hostile::Cut(whole - 3), "postcopy-paused"),
+            (Hostile::Cut(whole), "completed"),
         ] {
-            println!("{version:?} {hostile:?}: {}", sent(&binary, version, hostile));
+            assert_eq!(sent(&binary, version, hostile), becomes, "{version:?} {hostile:?}");
         }
+    }
+}
+
+#[test]
+fn an_old_destination_does_not_know_switchover_start() {
+    for (binary, version) in qemus() {
+        let mut qemu = Qemu::start(&binary, &format!("newer-{version:?}"), &["return-path"]);
+        let wire = qemu.incoming();
+        let (guest, script) = (guest(version), Script::precopy(Version::V10_0));
+        let shared = Monitor::new(State::new(&guest));
+        let mut source = Source::new(&guest, &script, &shared);
+        let ended = run(&mut source, &guest, &script, &shared, wire, false, &mut nothing);
+        let taken = ended == Outcome::Completed;
+        assert_eq!(taken, version == Version::V10_0, "{version:?}: {ended:?}");
     }
 }

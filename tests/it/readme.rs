@@ -20,6 +20,7 @@ fn every_option_is_in_the_readme_and_no_other() {
         &["replay", "--help"],
         &["trace", "--help"],
         &["lab", "--help"],
+        &["exec", "--help"],
     ] {
         let (code, help, _) = run(verb);
         assert_eq!(code, 0);

@@ -320,7 +320,9 @@ fn what_no_qemu_writes_is_refused_with_its_place() {
 #[test]
 fn the_return_path_is_read_again_and_a_broken_one_refused() {
     let mut bitmap = ReceivedBitmap::of(70);
-    [0, 9, 69].map(|page| bitmap.set(page));
+    for page in [0, 9, 69] {
+        bitmap.set(page);
+    }
     assert_eq!(bitmap.size(), 16);
     let received: Vec<usize> = (0..128).filter(|page| bitmap.received(*page)).collect();
     assert_eq!(received, [0, 9, 69]);

@@ -86,12 +86,14 @@ extern "C" fn main_thread(_: usize) -> usize {
 }
 
 /// Starts QEMU with `arguments` and runs it, with a task that sees it through,
-/// until that task has ended and nothing can run; then takes the snapshot. An
-/// error is how it ended instead, and what it said.
+/// until that task has ended and nothing can run; then takes the snapshot. What it
+/// said meanwhile may be kept, as the beginning of each execution's log. An error is
+/// how it ended instead, and what it said.
 pub fn start(
     image: &'static Image,
     arguments: &[String],
     task: Body,
+    keep_said: bool,
 ) -> Result<(), (Ending, String)> {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
@@ -123,8 +125,13 @@ pub fn start(
             return Err((ending, state.said.clone()));
         }
     }
+    // The main loop gives up the Big QEMU Lock, and nothing else, before it polls.
+    state.bql = state.threads[0].unlocked;
     state.steps = 0;
-    state.said.clear();
+    if !keep_said {
+        state.said.clear();
+    }
+    state.threads.iter_mut().for_each(|thread| thread.idle = true);
     self::boot().tasks.clear();
     let variables = [(image.data_start, image.data_end), (image.bss_start, image.bss_end)];
     snapshot::take(&variables, storage());

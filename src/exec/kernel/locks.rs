@@ -71,6 +71,19 @@ fn word(address: usize) -> &'static mut u32 {
 }
 
 impl Call {
+    /// Its name, and the address of what it is done to.
+    pub fn name(self) -> (&'static str, usize) {
+        match self {
+            Call::Read { lock, .. } => ("rdlock", lock),
+            Call::Write { lock, .. } => ("wrlock", lock),
+            Call::Unlock { lock } | Call::Unspin { lock } => ("unlock", lock),
+            Call::Post { semaphore } => ("sem_post", semaphore),
+            Call::Take { semaphore, .. } => ("sem_wait", semaphore),
+            Call::Spin { lock, .. } => ("spin_lock", lock),
+            Call::Once { control } | Call::Done { control } => ("once", control),
+        }
+    }
+
     /// One attempt; `None`: it waits.
     pub fn attempt(self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
         let me = tid as u32 + 1;

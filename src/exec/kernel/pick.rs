@@ -14,8 +14,8 @@ pub enum Strategy {
     Random { seed: u64, executions: usize },
     /// Probabilistic concurrency testing.
     Pct { seed: u64, depth: usize, executions: usize },
-    /// What `picked` gave, then steadily.
-    Replay(Vec<Tid>),
+    /// What `picked` gave, where it is given and can be had; else steadily.
+    Replay(Vec<Option<Tid>>),
 }
 
 /// One in so many steps at which something rare may happen.
@@ -96,7 +96,7 @@ enum How {
     Steady,
     Random,
     Pct(Priorities),
-    Replay(Vec<Tid>),
+    Replay(Vec<Option<Tid>>),
 }
 
 /// Picks, and remembers.
@@ -157,7 +157,7 @@ impl Picker {
 
     fn wanted(&self) -> Option<Tid> {
         match &self.how {
-            How::Replay(wanted) => wanted.get(self.picked.len()).copied(),
+            How::Replay(wanted) => wanted.get(self.picked.len()).copied().flatten(),
             _ => None,
         }
     }

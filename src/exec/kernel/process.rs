@@ -27,6 +27,9 @@ pub fn call(mut op: Op) -> isize {
         // Constructors of the image: one thread, and nothing to wait for.
         return op.attempt(state, tid).expect("a constructor does not wait");
     }
+    if state.recording.is_some() {
+        state.threads[tid].frames = backtrace();
+    }
     set_running(false);
     match tasks::perform(tid, &mut op) {
         Some(result) => {
@@ -77,7 +80,11 @@ pub fn exit(code: i32) -> ! {
     }
     // What others do in the meantime may be seen.
     call(Op::Yield);
-    kernel().end(Ending::Exit(code));
+    let state = kernel();
+    if state.recording.is_some() {
+        state.threads[state.current].frames = backtrace();
+    }
+    state.end(Ending::Exit(code));
     never()
 }
 
@@ -144,4 +151,44 @@ pub fn same_addresses() {
             );
         }
     }
+}
+
+/// Where the image was loaded.
+pub fn image_base() -> usize {
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        base: *mut libc::c_void,
+    ) -> i32 {
+        // SAFETY: the dynamic linker's own data; the first object is the image.
+        unsafe { *base.cast::<usize>() = (*info).dlpi_addr as usize };
+        1
+    }
+    let mut base = 0;
+    // SAFETY: `first` keeps to the protocol.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut base).cast()) };
+    base
+}
+
+/// Ends this process at once.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: nothing is left to be done.
+    unsafe { libc::_exit(code) }
+}
+
+/// Where `address` lies in the block that the pointer at `pointer` points to, if it
+/// does.
+pub fn within(pointer: usize, address: usize) -> Option<usize> {
+    // SAFETY: a variable of the image, of the size of a pointer; the arena checks
+    // what it points to.
+    let block = unsafe { (pointer as *const usize).read_unaligned() };
+    let bytes = unsafe { super::arena::requested(block as *mut u8) }?;
+    address.checked_sub(block).filter(|within| *within < bytes)
+}
+
+/// `frames` as offsets in the image; others are left out.
+pub fn offsets(frames: &[usize]) -> Vec<u64> {
+    let base = image_base();
+    let offset = |frame: &usize| frame.checked_sub(base).filter(|offset| *offset < 1 << 32);
+    frames.iter().filter_map(offset).map(|offset| offset as u64).collect()
 }

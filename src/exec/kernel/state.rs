@@ -101,6 +101,24 @@ impl std::fmt::Debug for Waits {
     }
 }
 
+impl Key {
+    /// What waits so, and the address that it waits for, if it has one.
+    pub fn name(self) -> (&'static str, usize) {
+        match self {
+            Key::Mutex(address) => ("lock", address),
+            Key::Cond(address) => ("cond_wait", address),
+            Key::Futex(address) => ("futex_wait", address),
+            Key::Lock(address) => ("lock", address),
+            Key::Thread(_) => ("join", 0),
+            Key::Signal => ("sigwait", 0),
+            Key::File(_) => ("recv", 0),
+            Key::Page(_) => ("fault", 0),
+            Key::Clock => ("sleep", 0),
+            Key::Scenario(_) => ("park", 0),
+        }
+    }
+}
+
 /// One thread: of QEMU, or of the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
@@ -118,6 +136,10 @@ pub struct Thread {
     pub deadline: Option<Instant>,
     /// It stopped waiting, since time was up.
     pub expired: bool,
+    /// The mutex that it unlocked last.
+    pub unlocked: usize,
+    /// Who called its operation, while that is recorded.
+    pub frames: Vec<usize>,
     /// What it keeps by key (`pthread_setspecific`).
     pub specific: Vec<usize>,
     /// Signals sent to it, by number.
@@ -125,6 +147,8 @@ pub struct Thread {
     /// What its function returned, once it has.
     pub returned: Option<usize>,
     pub detached: bool,
+    /// It was there after boot: it serves for ever.
+    pub idle: bool,
     /// Somebody has joined it.
     pub joined: bool,
 }
@@ -152,6 +176,31 @@ pub enum Ending {
     Steps,
 }
 
+/// The BQL is held by a thread that waits for what is outside of QEMU, and others
+/// wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    pub holder: Tid,
+    pub wait: Key,
+    pub waiters: Vec<Tid>,
+    /// Steps of the environment that it lasted.
+    pub ticks: u64,
+}
+
+/// An operation that was done, for a witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub tid: Tid,
+    /// `lock`, `read` …
+    pub what: &'static str,
+    /// The object, where it has an address.
+    pub object: usize,
+    /// Return addresses, innermost first; none for a scenario's task.
+    pub frames: Vec<usize>,
+    /// It had to wait first.
+    pub waited: bool,
+}
+
 /// All of it.
 #[derive(Clone, Default)]
 pub struct Kernel {
@@ -164,6 +213,8 @@ pub struct Kernel {
     /// The thread that runs.
     pub current: Tid,
     pub over: Option<Ending>,
+    /// The thread that ran when it ended.
+    pub ended_by: Tid,
     /// Operations so far.
     pub steps: u64,
     /// What QEMU said on standard output and error.
@@ -174,8 +225,19 @@ pub struct Kernel {
     pub limit: Option<usize>,
     /// The state of `random()`.
     pub numbers: u64,
+    /// The Big QEMU Lock; zero: not known.
+    pub bql: usize,
+    /// The stall that lasts, and the longest that there was.
+    pub stall: Option<Stall>,
+    pub worst_stall: Option<Stall>,
+    /// What was found on the way.
+    pub noted: Vec<crate::exec::judge::Breach>,
+    /// Operations with their callers, if they are to be kept.
+    pub recording: Option<Vec<Step>>,
     /// How often each of the scenario's boards was changed.
     pub boards: Vec<u64>,
+    /// The execution ends when nothing can run, without waiting for time-outs.
+    pub ends_idle: bool,
     /// Once this thread has ended, the execution ends when nothing can run, without
     /// waiting for time-outs.
     pub ends_idle_after: Option<Tid>,
@@ -230,13 +292,39 @@ impl Kernel {
 
     /// The execution ends; the first reason counts.
     pub fn end(&mut self, ending: Ending) {
-        self.over.get_or_insert(ending);
+        if self.over.is_none() {
+            self.over = Some(ending);
+            self.ended_by = self.current;
+        }
+    }
+
+    /// No thread of QEMU can run, so the environment will: if meanwhile somebody
+    /// waits for the BQL, that is a stall.
+    pub fn tick(&mut self) {
+        let lock = Key::Mutex(self.bql);
+        let holder = if self.bql == 0 { None } else { super::sync::owner(self.bql) };
+        let waits = |tid: &Tid| self.threads[*tid].waits.contains(&lock);
+        let waiters: Vec<Tid> = (0..self.threads.len()).filter(waits).collect();
+        let wait = holder.and_then(|holder| self.threads[holder].waits.first().copied());
+        let (Some(holder), Some(wait), false) = (holder, wait, waiters.is_empty()) else {
+            self.stall = None;
+            return;
+        };
+        let ticks = match &self.stall {
+            Some(stall) if stall.holder == holder => stall.ticks + 1,
+            _ => 1,
+        };
+        let stall = Stall { holder, wait, waiters, ticks };
+        if self.worst_stall.as_ref().is_none_or(|worst| worst.ticks < ticks) {
+            self.worst_stall = Some(stall.clone());
+        }
+        self.stall = Some(stall);
     }
 
     /// Nothing can run: time goes on to the next time-out, or the execution ends.
     pub fn quiet(&mut self) {
         let ended = |tid: Tid| self.threads[tid].returned.is_some();
-        if self.ends_idle_after.is_some_and(ended) {
+        if self.ends_idle || self.ends_idle_after.is_some_and(ended) {
             return self.end(Ending::Quiet);
         }
         let next = self.threads.iter().filter_map(|thread| thread.deadline).min();

@@ -156,12 +156,48 @@ fn unlock(kernel: &mut Kernel, tid: Tid, address: usize) -> isize {
     mutex.count -= 1;
     if mutex.count == 0 {
         mutex.owner = 0;
+        kernel.threads[tid].unlocked = address;
         kernel.wake(Key::Mutex(address));
     }
     0
 }
 
 impl Op {
+    /// Its name, and the address of what it is done to, if it has one.
+    pub fn name(&self) -> (&'static str, usize) {
+        match self {
+            Op::Lock(address) => ("lock", *address),
+            Op::TimedLock(address, _) => ("timedlock", *address),
+            Op::TryLock(address) => ("trylock", *address),
+            Op::Rare(call) => call.name(),
+            Op::Unlock(address) => ("unlock", *address),
+            Op::Wait(wait) => ("cond_wait", wait.cond),
+            Op::Signal(cond) => ("cond_signal", *cond),
+            Op::Broadcast(cond) => ("cond_broadcast", *cond),
+            Op::FutexWait { word, .. } => ("futex_wait", *word),
+            Op::FutexWake { word, .. } => ("futex_wake", *word),
+            Op::Spawn { .. } => ("create", 0),
+            Op::Join(_) => ("join", 0),
+            Op::End(_) => ("end", 0),
+            Op::Kill { .. } => ("kill", 0),
+            Op::SigWait { .. } => ("sigwait", 0),
+            Op::Sleep { .. } => ("sleep", 0),
+            Op::Yield => ("yield", 0),
+            Op::File(file::Call::Read { .. }) => ("read", 0),
+            Op::File(file::Call::Write { .. }) => ("write", 0),
+            Op::File(file::Call::Poll { .. }) => ("poll", 0),
+            Op::File(file::Call::Close { .. }) => ("close", 0),
+            Op::Socket(socket::Call::Accept { .. }) => ("accept", 0),
+            Op::Socket(socket::Call::Receive { .. }) => ("recv", 0),
+            Op::Socket(socket::Call::Send { .. }) => ("send", 0),
+            Op::Socket(socket::Call::Shutdown { .. }) => ("shutdown", 0),
+            Op::Fault { .. } => ("fault", 0),
+            Op::Uffd(_) => ("ioctl", 0),
+            Op::Park { .. } => ("park", 0),
+            Op::Never => ("never", 0),
+        }
+    }
+
     /// Tries to do it; gives the result, or none if the thread has to wait.
     pub fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
         Some(match self {

@@ -9,7 +9,7 @@ use super::context::{Context, Stack};
 use super::pick::Picker;
 pub use super::pick::Strategy;
 use super::process;
-use super::state::{Ending, Key, Tid, kernel};
+use super::state::{Ending, Key, Step, Tid, kernel};
 use super::sync::{self, Op};
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -127,6 +127,10 @@ fn pick(current: Tid) -> Option<Tid> {
         run.ready.clear();
         let ready = kernel.threads.iter().enumerate().filter(|(_, thread)| thread.ready());
         run.ready.extend(ready.map(|(tid, _)| tid));
+        let of_qemu = |tid: &Tid| !kernel.threads[*tid].scenario;
+        if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
+            kernel.tick();
+        }
         if kernel.choices != Choices::default() {
             choices::extras(kernel, &mut run.extras);
         }
@@ -225,8 +229,12 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
             kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;
+        if kernel.recording.is_some() {
+            record(tid, op, false);
+        }
         return if contended && !switch(tid) { None } else { result };
     }
+    let mut waited = false;
     loop {
         if !switch(tid) {
             return None;
@@ -249,8 +257,22 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         }
         if let Some(result) = result {
             kernel.threads[tid].pending = 0;
+            if kernel.recording.is_some() {
+                record(tid, op, waited);
+            }
             return (kernel.over.is_none()).then_some(result);
         }
+        waited = true;
+    }
+}
+
+/// Keeps an operation for a witness, with the callers that `process::call` left.
+fn record(tid: Tid, op: &Op, waited: bool) {
+    let state = kernel();
+    let frames = std::mem::take(&mut state.threads[tid].frames);
+    let (what, object) = op.name();
+    if let Some(steps) = &mut state.recording {
+        steps.push(Step { tid, what, object, frames, waited });
     }
 }
 

@@ -33,7 +33,9 @@ pub unsafe extern "C" fn bqlcheck_trial(
         text.split([':', ',']).filter_map(|number| number.parse().ok()).collect()
     };
     let strategy = match (own.first().map(String::as_str), own.first().map(|text| numbers(text))) {
-        (Some(text), Some(all)) if text.starts_with("replay") => Strategy::Replay(all),
+        (Some(text), Some(all)) if text.starts_with("replay") => {
+            Strategy::Replay(all.into_iter().map(Some).collect())
+        }
         (_, Some(all)) if all.len() == 2 => {
             Strategy::Random { seed: all[0] as u64, executions: all[1] }
         }
@@ -51,7 +53,7 @@ pub unsafe extern "C" fn bqlcheck_trial(
         },
         _ => Choices::default(),
     };
-    if let Err((ending, said)) = boot::start(image, &arguments, Arc::new(|_| Some(()))) {
+    if let Err((ending, said)) = boot::start(image, &arguments, Arc::new(|_| Some(())), false) {
         println!("boot: {} {said}", ended(image, &ending));
         return 1;
     }

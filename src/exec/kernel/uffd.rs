@@ -289,3 +289,9 @@ pub fn byte(address: usize) -> u8 {
     // SAFETY: a page of the arena; a missing one is brought by the fault's handler.
     unsafe { (address as *const u8).read_volatile() }
 }
+
+/// A whole page; one that is missing reads as zeros.
+pub fn page(address: usize) -> [u8; PAGE] {
+    // SAFETY: a page of the arena; a missing one is brought by the fault's handler.
+    unsafe { *(address as *const [u8; PAGE]) }
+}

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub struct Asks {
     /// Pages, each asked for when the one before it has come.
     pub pages: Vec<(String, usize)>,
-    /// Loses the network after so many pages in postcopy.
+    /// Loses the network after so many pages in postcopy; 0: right after RUN.
     pub pause_after: Option<usize>,
 }
 
@@ -92,6 +92,9 @@ impl<W: Wire> Destination<W> {
                     if let Err(wrong) = inside.and_then(handle) {
                         break Err(wrong);
                     }
+                    if self.loses_network() {
+                        break Ok(Flow::Pause);
+                    }
                 }
                 Ok(Some(item)) => match self.handle(item) {
                     Ok(Flow::More) => {}
@@ -102,7 +105,7 @@ impl<W: Wire> Destination<W> {
                 Err(broken) => break Err(broken.to_string()),
             }
         };
-        if ended == Ok(Flow::End) && self.state == PostcopyState::None {
+        if ended == Ok(Flow::End) && self.state < PostcopyState::Listening {
             // VMDESC: "if we don't read the data the sender can error".
             if let Ok(Some(item)) = reader.next() {
                 self.items.push(item);
@@ -227,12 +230,17 @@ impl<W: Wire> Destination<W> {
             return Ok(Flow::More);
         }
         self.received += 1;
-        if self.asks.pause_after.is_some_and(|after| self.received >= after) {
-            self.asks.pause_after = None;
+        if self.loses_network() {
             return Ok(Flow::Pause);
         }
         self.ask();
         Ok(Flow::More)
+    }
+
+    /// Once, after as many pages as was said.
+    fn loses_network(&mut self) -> bool {
+        let running = self.state == PostcopyState::Running;
+        running && self.asks.pause_after.take_if(|after| self.received >= *after).is_some()
     }
 
     /// The next page that is missing, if none is awaited.

@@ -251,7 +251,7 @@ impl<'a, S: Shared> Source<'a, S> {
         true
     }
 
-    /// MIG_CMD_SWITCHOVER_START, since 9.2.
+    /// MIG_CMD_SWITCHOVER_START, since 10.0.
     fn switchover<W: Wire>(&self, out: &mut Output<W>) {
         if !self.script.old() {
             out.put(&Item::Command(Command::SwitchoverStart));

@@ -31,6 +31,11 @@ impl<T> Board<T> {
         result
     }
 
+    /// Looks at it after the execution.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits until there is something.
     pub fn wait<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> R {
         loop {

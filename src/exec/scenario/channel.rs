@@ -3,9 +3,9 @@
 
 use super::task::act;
 use crate::exec::kernel::file::{Call, File};
-use crate::exec::kernel::socket;
 use crate::exec::kernel::state::{Key, kernel};
 use crate::exec::kernel::sync::Op;
+use crate::exec::kernel::socket;
 use crate::exec::peer::Wire;
 use std::io::{Error, Result};
 
@@ -17,8 +17,7 @@ pub struct Channel {
 
 /// Whether QEMU listens on `name`.
 pub fn listens(name: &str) -> bool {
-    let on =
-        |file: &File| matches!(file, File::Socket { local, listens: true, .. } if local == name);
+    let on = |file: &File| matches!(file, File::Socket { local, listens: true, .. } if local == name);
     kernel().files.all.iter().any(on)
 }
 

@@ -36,7 +36,7 @@ pub enum Command {
     PostcopyResume,
     /// Asks for the received bitmap of a block.
     RecvBitmap(String),
-    /// Since 9.2; a 7.2 does not know it and gives up.
+    /// Since 10.0; a 7.2 does not know it and gives up.
     SwitchoverStart,
 }
 
@@ -105,7 +105,7 @@ impl Command {
                 if fits { Ok(Self::RecvBitmap(block)) } else { Err(wrong()) }
             }
             11 => empty(Self::SwitchoverStart),
-            1..=11 => Err(wrong()),
+            2 | 3 | 7 => Err(wrong()),
             _ => Err(Broken::malformed(at, format!("unknown command {number}"))),
         }
     }

@@ -217,6 +217,17 @@ pub unsafe extern "C" fn __wrap_waitid(_: c_int, _: c_int, _: usize, _: c_int) -
     result(-libc::ECHILD as isize) as c_int
 }
 
+/// As where there is no epoll: QEMU goes on with poll.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_epoll_ctl(_: c_int, _: c_int, _: c_int, _: usize) -> c_int {
+    result(-libc::ENOSYS as isize) as c_int
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_epoll_wait(_: c_int, _: usize, _: c_int, _: c_int) -> c_int {
+    result(-libc::ENOSYS as isize) as c_int
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_inotify_init() -> c_int {
     result(-libc::ENOSYS as isize) as c_int

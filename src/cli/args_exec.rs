@@ -1,0 +1,54 @@
+//! The command line of `exec`, as types.
+//! Must not know: what the verb does.
+
+use super::args::{Format, duration};
+use super::exit;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `bqlcheck exec`.
+#[derive(Args)]
+#[command(after_help = exit::TABLE)]
+pub struct Exec {
+    /// A directory in which QEMU was configured and built
+    #[arg(long, value_name = "DIR")]
+    pub build: PathBuf,
+    /// What happens to the migration
+    #[arg(long, value_name = "NAME", default_value = "postcopy-recover")]
+    pub scenario: String,
+    /// How the next thread is picked
+    #[arg(long, value_enum, default_value_t)]
+    pub strategy: ExecStrategy,
+    /// At most this many executions [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub executions: Option<u64>,
+    /// Stop after this long [default: 60s, unless --executions is given]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub budget: Option<Duration>,
+    /// Of the random choices
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write result.json, report.txt and a file per violation there
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// With --out: also QEMU's own trace of each execution
+    #[arg(long, requires = "out")]
+    pub log: bool,
+    /// Keep the linked QEMU there [default: in the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// How the next thread is picked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum ExecStrategy {
+    /// Random priorities with few changes
+    #[default]
+    Pct,
+    /// Any thread at every step
+    Random,
+}

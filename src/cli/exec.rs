@@ -1,0 +1,249 @@
+//! `bqlcheck exec`: the user's own QEMU, linked with our runtime, as a child that
+//! gets a job and says what it finds.
+//! Must not know: how it is linked, or what runs in it.
+
+use super::args::Format;
+use super::args_exec::{Exec, ExecStrategy};
+use super::exit::{Exit, Failure};
+use super::progress::Progress;
+use super::{cache, interrupt, output};
+use crate::exec::job::{Done, Event, Job, Strategy};
+use crate::exec::link::{Build, Image, LinkError, Settings, link};
+use crate::exec::named::Names;
+use crate::exec::symbols::Symbols;
+use crate::lock::Rule;
+use crate::report::{self, Run};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Without a bound of the user's.
+const BUDGET: Duration = Duration::from_secs(60);
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Failure {
+        Failure::new(error.message, error.help)
+    }
+}
+
+/// A schedule of `exec` as `bqlcheck replay` reads it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Format of the file: 1.
+    pub schema: u32,
+    /// What makes it one of these.
+    pub exec: Job,
+    /// Where the build is.
+    pub build: PathBuf,
+    pub rule: Rule,
+    pub message: String,
+    pub schedule: Vec<Option<u32>>,
+}
+
+/// A QEMU, linked, with its names.
+struct Linked {
+    image: Image,
+    symbols: Symbols,
+    names: Names,
+}
+
+impl Linked {
+    fn new(folder: &Path, cache: Option<&Path>) -> Result<Linked, Failure> {
+        let build = Build::open(folder)?;
+        let settings = Settings::built_in()?;
+        let image = link(&build, &self::folder(cache, &build)?, &settings)?;
+        let how = if image.fresh { "linked" } else { "unchanged" };
+        let ms = image.took.as_millis();
+        output::complain(&format!("exec: {} {}, {how} in {ms} ms", build.target, image.version));
+        let symbols = Symbols::open(&image.path, &build.source)
+            .map_err(|error| Failure::new(error, "build QEMU with debug information (-g)"))?;
+        Ok(Linked { image, symbols, names: Names::built_in() })
+    }
+}
+
+/// Links what `args` name, runs it, and reports.
+pub fn run(args: &Exec) -> Result<Exit, Failure> {
+    let linked = Linked::new(&args.build, args.cache.as_deref())?;
+    let job = Job {
+        schema: 1,
+        version: linked.image.version.clone(),
+        scenario: args.scenario.clone(),
+        strategy: match args.strategy {
+            ExecStrategy::Pct => Strategy::Pct,
+            ExecStrategy::Random => Strategy::Random,
+        },
+        seed: args.seed,
+        executions: args.executions,
+        budget_ms: match (args.budget, args.executions) {
+            (None, Some(_)) => None,
+            (budget, _) => Some(budget.unwrap_or(BUDGET).as_millis() as u64),
+        },
+        roots: linked.names.roots(&linked.symbols),
+        log: args.log,
+        replay: None,
+    };
+    let (run, schedules) = supervise(&linked, job, args.out.as_deref())?;
+    let text = match args.format {
+        Format::Text => report::exec_text(&run),
+        Format::Json => report::pretty(&run),
+    };
+    output::print(&text);
+    if let Some(directory) = &args.out {
+        output::write(directory, "result.json", &report::pretty(&run))?;
+        output::write(directory, "report.txt", &report::exec_text(&run))?;
+        for (number, (violation, schedule)) in run.violations.iter().zip(schedules).enumerate() {
+            let name = format!("{}-{}.json", violation.rule.code(), number + 1);
+            let build = args.build.canonicalize().unwrap_or_else(|_| args.build.clone());
+            let witness = Witness {
+                schema: 1,
+                exec: run.job.clone(),
+                build,
+                rule: violation.rule,
+                message: violation.message.clone(),
+                schedule,
+            };
+            output::write(directory, &name, &report::pretty(&witness))?;
+        }
+    }
+    Ok(verdict(&run.done, !run.violations.is_empty()).1)
+}
+
+/// Runs the schedule of a witness again.
+pub fn replay(witness: Witness) -> Result<Exit, Failure> {
+    let linked = Linked::new(&witness.build, None)?;
+    let job = Job { replay: Some(witness.schedule), log: false, ..witness.exec };
+    let (mut run, _) = supervise(&linked, job, None)?;
+    let shows = run.violations.iter().any(|found| found.rule == witness.rule);
+    run.violations.retain(|found| found.rule == witness.rule);
+    output::print(&report::exec_text(&run));
+    if !shows {
+        let text = format!("{} does not show: {}", witness.rule, witness.message);
+        output::print(&report::fold(0, &text));
+    }
+    Ok(if shows { Exit::Findings } else { Exit::Clean })
+}
+
+/// What a search came to, in a word and as an exit code.
+fn verdict(done: &Done, violated: bool) -> (&'static str, Exit) {
+    match () {
+        () if violated => ("violated", Exit::Findings),
+        () if done.interrupted => ("interrupted", Exit::Interrupted),
+        () if done.executions == 0 => ("nothing to check", Exit::Nothing),
+        () if done.cut > 0 => ("inconclusive", Exit::Inconclusive),
+        () => ("clean", Exit::Clean),
+    }
+}
+
+/// Where the image of this build is kept: each build directory has its own.
+fn folder(cache: Option<&Path>, build: &Build) -> Result<PathBuf, Failure> {
+    if let Some(folder) = cache {
+        return Ok(folder.into());
+    }
+    let help = "--cache DIR takes a directory that can be written to";
+    let base = cache::directory().ok_or_else(|| Failure::new("HOME is not set", help))?;
+    let name = crate::lock::fingerprint(build.folder.as_os_str());
+    Ok(base.join(format!("exec-{name:032x}")))
+}
+
+fn start(image: &Image, job: &Job) -> Result<Child, Failure> {
+    let path = image.path.display();
+    let mut child = Command::new(&image.path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // Ctrl-C is ours: we then say what is known.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| {
+            Failure::new(format!("{path}: {error}"), "remove it: it is linked again then")
+        })?;
+    let mut stdin = child.stdin.take().expect("piped");
+    // If it is gone already, its end says why.
+    let _ = stdin.write_all(report::line(job).as_bytes());
+    Ok(child)
+}
+
+/// The events that the image prints, as they come; what is no event as it is.
+fn events(child: &mut Child) -> Receiver<Result<Event, String>> {
+    let (send, receive) = channel();
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if send.send(serde_json::from_str(&line).map_err(|_| line)).is_err() {
+                break;
+            }
+        }
+    });
+    receive
+}
+
+/// Runs `job` in the image and takes down what it says: the run, and the schedule of
+/// each violation. Logs go to `directory`.
+fn supervise(
+    linked: &Linked,
+    job: Job,
+    directory: Option<&Path>,
+) -> Result<(Run, Vec<Vec<Option<u32>>>), Failure> {
+    let stop = interrupt::watch();
+    let began = Instant::now();
+    let mut child = start(&linked.image, &job)?;
+    let events = events(&mut child);
+    let executions = Arc::new(AtomicU64::new(0));
+    let shown = executions.clone();
+    let progress = Progress::start(move |time| {
+        format!("{} executions, {} s", shown.load(Ordering::Relaxed), time.as_secs())
+    });
+    let (schema, verdict_unknown) = (1, "");
+    let violations = Vec::new();
+    let done = Done::default();
+    let mut run = Run { schema, verdict: verdict_unknown, job, boot_ms: 0, violations, done };
+    let (mut schedules, mut logs) = (Vec::new(), 0);
+    let mut ended = false;
+    let mut strange = None;
+    while !ended {
+        if stop.load(Ordering::Relaxed) {
+            let _ = child.kill();
+            run.done.executions = executions.load(Ordering::Relaxed);
+            run.done.violated = run.violations.len() as u64;
+            run.done.wall_ms = began.elapsed().as_millis() as u64;
+            run.done.interrupted = true;
+            break;
+        }
+        match events.recv_timeout(Duration::from_millis(50)) {
+            Ok(Ok(Event::Booted { wall_ms })) => run.boot_ms = wall_ms,
+            Ok(Ok(Event::Progress { executions: now })) => executions.store(now, Ordering::Relaxed),
+            Ok(Ok(Event::Violation(violation))) => {
+                run.violations.push(linked.names.name(&violation, &linked.symbols));
+                schedules.push(violation.schedule);
+            }
+            Ok(Ok(Event::Log { text, .. })) => {
+                logs += 1;
+                if let Some(directory) = directory {
+                    output::write(directory, &format!("{logs:05}.log"), &text)?;
+                }
+            }
+            Ok(Ok(Event::Done(done))) => (run.done, ended) = (done, true),
+            Ok(Ok(Event::Refused { message, help })) => {
+                let _ = child.wait();
+                return Err(Failure::new(message, help));
+            }
+            Ok(Err(line)) => strange = Some(line),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    drop(progress);
+    let status = child.wait().expect("the child was not waited for before");
+    if !ended && !run.done.interrupted {
+        let said = strange.map_or(String::new(), |line| format!("; it said: {line}"));
+        panic!("the image ended before its job was done: {status}{said}");
+    }
+    run.verdict = verdict(&run.done, !run.violations.is_empty()).0;
+    Ok((run, schedules))
+}

@@ -1,0 +1,138 @@
+//! What an execution's end means: which rules it broke, by what the kernel knows
+//! of threads, locks and waits.
+//! Must not know: the scenario's story, which judges what only it can.
+
+use super::kernel::state::{Ending, Kernel, Key, Tid};
+use super::kernel::sync;
+use crate::lock::Rule;
+
+/// A rule that an execution broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    pub rule: Rule,
+    /// One sentence; objects are written by `Names`.
+    pub message: String,
+    /// Who waits for what, if that is what it is about.
+    pub waits: Vec<(Tid, Key)>,
+}
+
+impl Breach {
+    pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
+        Breach { rule, message: message.into(), waits: Vec::new() }
+    }
+
+    /// Whether another execution's breach is the same: the rule, and threads of the
+    /// same names that wait for the same.
+    pub fn same(&self, other: &Breach) -> bool {
+        self.rule == other.rule && self.message == other.message && self.waits == other.waits
+    }
+}
+
+/// A thread's name as QEMU gave it.
+pub fn name(state: &Kernel, tid: Tid) -> &str {
+    &state.threads[tid].name
+}
+
+/// How objects are called.
+pub trait Names {
+    /// The object at an address: `bql`, `mis->postcopy_pause_sem_dst`.
+    fn object(&self, address: usize) -> String;
+}
+
+/// What a thread waits for, in words.
+pub fn wait(state: &Kernel, key: Key, names: &dyn Names) -> String {
+    match key {
+        Key::Mutex(address) => {
+            let owner = sync::owner(address).map(|owner| name(state, owner));
+            let held = owner.map_or(String::new(), |owner| format!(" (held by {owner})"));
+            format!("{}{held}", names.object(address))
+        }
+        Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => names.object(address),
+        Key::Thread(tid) => format!("the end of {}", name(state, tid)),
+        Key::Signal => "a signal".into(),
+        Key::File(_) => "the network or another file".into(),
+        Key::Page(_) => "a page".into(),
+        Key::Clock => "time".into(),
+        Key::Scenario(_) => "the scenario".into(),
+    }
+}
+
+/// QEMU has ended itself with an error, and the guest is nowhere else.
+pub fn lost(state: &Kernel) -> Option<Breach> {
+    let Some(Ending::Exit(code)) = state.over.as_ref().filter(|over| **over != Ending::Exit(0))
+    else {
+        return None;
+    };
+    let last = state.said.lines().last().unwrap_or("nothing").to_string();
+    let who = name(state, state.ended_by);
+    let message = format!("the guest is lost: {who} ends QEMU with exit({code}) and says: {last}");
+    Some(Breach::new(Rule::GuestLost, message))
+}
+
+/// What the end alone says: a crash, a stall that was seen.
+pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+    let mut all = state.noted.clone();
+    if let Some(stall) = &state.worst_stall {
+        let holder = name(state, stall.holder);
+        let waiters: Vec<&str> = stall.waiters.iter().map(|tid| name(state, *tid)).collect();
+        let message = format!(
+            "{holder} holds the BQL while it waits for {}; {} cannot go on",
+            wait(state, stall.wait, names),
+            waiters.join(", ")
+        );
+        all.push(Breach::new(Rule::HeldWaiting, message));
+    }
+    match &state.over {
+        Some(Ending::Crash(what, _)) => {
+            let locked = what.contains("bql_locked") || what.contains("iothread_locked");
+            let rule = match () {
+                () if locked => Rule::NeedsBql,
+                () if what.contains("free of") => Rule::UseAfterTeardown,
+                () if what.contains("SIG") => Rule::UseAfterTeardown,
+                () => Rule::IllegalTransition,
+            };
+            all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
+        }
+        _ => {}
+    }
+    all
+}
+
+/// Nothing can run and the migration is not done: who waits for whom.
+pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
+    let mut waits = Vec::new();
+    // Threads that wait for a lock, and along the owners to those that wait for
+    // something else.
+    for (tid, thread) in state.threads.iter().enumerate() {
+        if let Some(Key::Mutex(address)) = thread.waits.first() {
+            waits.push((tid, Key::Mutex(*address)));
+            if let Some(owner) = sync::owner(*address) {
+                let of_owner = state.threads[owner].waits.first().copied();
+                waits.extend(of_owner.map(|key| (owner, key)));
+            }
+        }
+    }
+    if waits.is_empty() {
+        // No lock is in it: all that wait and were begun for this migration.
+        let blocked = state.threads.iter().enumerate();
+        let blocked = blocked.filter(|(_, thread)| !thread.scenario && !thread.idle);
+        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, *thread.waits.first()?))));
+    }
+    waits.sort_by_key(|(tid, _)| *tid);
+    waits.dedup();
+    let words = |(tid, key): &(Tid, Key)| {
+        format!("{} waits for {}", name(state, *tid), wait(state, *key, names))
+    };
+    let all: Vec<String> = waits.iter().map(words).collect();
+    Breach { rule: Rule::WaitForever, message: format!("hangs: {}", all.join("; ")), waits }
+}
+
+/// Threads of QEMU that ended and that nobody joined.
+pub fn never_joined(state: &Kernel) -> Vec<Breach> {
+    let ended = state.threads.iter().filter(|thread| !thread.scenario);
+    let left = ended.filter(|thread| {
+        thread.returned.is_some() && !thread.detached && !thread.joined && !thread.idle
+    });
+    left.map(|thread| Breach::new(Rule::NeverJoined, format!("{} is never joined", thread.name)))
+        .collect()
+}

@@ -1,0 +1,287 @@
+//! The search: executions until a rule is broken, then the shortest schedule that
+//! shows it, then on, until the job's bound.
+//! Must not know: the scenario, and who reads the events.
+
+use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
+use super::judge::{Breach, Names};
+use super::kernel::state::{Ending, Kernel, Key, Step, Tid, kernel};
+use super::kernel::{boot, process, sync, tasks};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bug depth of PCT.
+const DEPTH: usize = 3;
+/// Different breaches that are shown; further ones are counted.
+const SHOWN: usize = 8;
+/// Executions that shortening a schedule may take.
+const SHORTENING: usize = 400;
+/// Between two progress events.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// What is run, from boot's snapshot.
+pub trait Scenario: Send + Sync {
+    /// Adds the tasks of one execution.
+    fn begin(&self);
+    /// What rules the execution that ended broke.
+    fn judge(&self, names: &dyn Names) -> Vec<Breach>;
+    /// What it came to, to be counted: the statuses of both sides.
+    fn outcome(&self) -> String;
+}
+
+/// The search's own state, shared with the closures that shuttle keeps.
+struct Tally {
+    executions: u64,
+    violated: u64,
+    /// Executions that ran into the bound of steps.
+    cut: u64,
+    steps: u64,
+    hash: u64,
+    outcomes: BTreeMap<String, u64>,
+    /// The breaches that were shown.
+    known: Vec<Breach>,
+    /// One that was not, with its schedule.
+    fresh: Option<(Breach, Vec<Tid>)>,
+    progress: Instant,
+}
+
+/// Runs `job` and tells `emit` what happens.
+pub fn run(
+    job: &Job,
+    scenario: &Arc<dyn Scenario>,
+    names: &Arc<dyn Names + Send + Sync>,
+    emit: &Arc<dyn Fn(&Event) + Send + Sync>,
+) -> Done {
+    let began = Instant::now();
+    let bound = job.executions.unwrap_or(u64::MAX);
+    let budget = job.budget_ms.map_or(Duration::MAX, Duration::from_millis);
+    let tally = Arc::new(Mutex::new(Tally {
+        executions: 0,
+        violated: 0,
+        cut: 0,
+        steps: 0,
+        hash: 0,
+        outcomes: BTreeMap::new(),
+        known: Vec::new(),
+        fresh: None,
+        progress: began,
+    }));
+    loop {
+        let done = lock(&tally).executions;
+        if done >= bound || began.elapsed() >= budget {
+            break;
+        }
+        let left = usize::try_from(bound - done).unwrap_or(usize::MAX);
+        let seed = job.seed.wrapping_add(done);
+        let strategy = match job.strategy {
+            Strategy::Pct => tasks::Strategy::Pct { seed, depth: DEPTH, executions: left },
+            Strategy::Random => tasks::Strategy::Random { seed, executions: left },
+        };
+        let (begin, end) = (scenario.clone(), scenario.clone());
+        let (counts, names_of, tell) = (tally.clone(), names.clone(), emit.clone());
+        let traces = job.log;
+        boot::explore(
+            strategy,
+            move || begin.begin(),
+            move || {
+                let mut tally = lock(&counts);
+                let outcome = tally.count(&*end, &*names_of);
+                if traces {
+                    tell(&Event::Log { outcome, text: kernel().said.clone() });
+                }
+                if tally.progress.elapsed() >= PROGRESS {
+                    tally.progress = Instant::now();
+                    tell(&Event::Progress { executions: tally.executions });
+                }
+                tally.fresh.is_none() && began.elapsed() < budget
+            },
+        );
+        {
+            // The runs' hashes, one after the other.
+            let mut tally = lock(&tally);
+            tally.hash = tally.hash.rotate_left(5) ^ tasks::schedules();
+        }
+        let fresh = lock(&tally).fresh.take();
+        if let Some((breach, schedule)) = fresh {
+            let execution = lock(&tally).executions;
+            let found = witness(scenario, names, &breach, schedule);
+            emit(&Event::Violation(found.told(&breach, execution, &**names)));
+        }
+    }
+    let tally = lock(&tally);
+    Done {
+        executions: tally.executions,
+        violated: tally.violated,
+        cut: tally.cut,
+        steps: tally.steps,
+        wall_ms: began.elapsed().as_millis() as u64,
+        hash: format!("{:016x}", tally.hash),
+        outcomes: tally.outcomes.clone(),
+        interrupted: false,
+    }
+}
+
+fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tally {
+    /// Takes down the execution that ended; gives its outcome.
+    fn count(&mut self, scenario: &dyn Scenario, names: &dyn Names) -> String {
+        self.executions += 1;
+        self.steps += kernel().steps;
+        self.cut += u64::from(kernel().over == Some(Ending::Steps));
+        let schedule = tasks::picked();
+        let breaches = scenario.judge(names);
+        self.violated += u64::from(!breaches.is_empty());
+        let outcome = scenario.outcome();
+        *self.outcomes.entry(outcome.clone()).or_default() += 1;
+        let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
+        if let Some(breach) = fresh
+            && self.known.len() < SHOWN
+        {
+            self.known.push(breach.clone());
+            self.fresh = Some((breach, schedule));
+        }
+        outcome
+    }
+}
+
+/// A schedule that shows a breach, with what happened in it.
+struct Witness {
+    /// By point: the thread that has to be picked, or none where it does not matter.
+    forced: Vec<Option<Tid>>,
+    /// The kernel at its end, with the steps recorded.
+    end: Kernel,
+}
+
+impl Witness {
+    fn told(&self, breach: &Breach, execution: u64, names: &dyn Names) -> Violation {
+        let object = |address: usize| match address {
+            0 => String::new(),
+            address => names.object(address),
+        };
+        let step = |step: &Step| Picked {
+            thread: step.tid as u32,
+            what: step.what.into(),
+            object: object(step.object),
+            frames: process::offsets(&step.frames),
+            waited: step.waited,
+        };
+        let end = &self.end;
+        let wait = |(tid, key): &(Tid, Key)| {
+            let (what, address) = key.name();
+            let held_by = match key {
+                Key::Mutex(address) => sync::owner(*address).map(|owner| owner as u32),
+                _ => None,
+            };
+            Waits {
+                thread: *tid as u32,
+                what: what.into(),
+                object: object(address),
+                frames: process::offsets(&end.threads[*tid].frames),
+                held_by,
+                holds: if sync::owner(end.bql) == Some(*tid) { vec![object(end.bql)] } else { vec![] },
+            }
+        };
+        let by = match &end.over {
+            Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
+            Some(Ending::Exit(_)) => {
+                Some((end.ended_by, process::offsets(&end.threads[end.ended_by].frames)))
+            }
+            _ => None,
+        };
+        Violation {
+            rule: breach.rule,
+            message: breach.message.clone(),
+            execution,
+            schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
+            threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
+            steps: end.recording.iter().flatten().map(step).collect(),
+            waits: breach.waits.iter().map(wait).collect(),
+            by: by.map(|(tid, frames)| (tid as u32, frames)),
+        }
+    }
+}
+
+/// The shortest schedule that shows `breach`, starting from one that does.
+fn witness(
+    scenario: &Arc<dyn Scenario>,
+    names: &Arc<dyn Names + Send + Sync>,
+    breach: &Breach,
+    schedule: Vec<Tid>,
+) -> Witness {
+    let mut forced: Vec<Option<Tid>> = schedule.into_iter().map(Some).collect();
+    let mut left = SHORTENING;
+    let mut shows = |forced: &[Option<Tid>]| {
+        left = left.saturating_sub(1);
+        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(breach))
+    };
+    // Points at the end that need not be forced, by halves; then blocks of points,
+    // smaller and smaller.
+    let mut size = forced.len().next_power_of_two();
+    while size > 0 {
+        let mut end = forced.len();
+        while end > 0 {
+            let start = end.saturating_sub(size);
+            if forced[start..end].iter().any(Option::is_some) {
+                let mut fewer = forced.clone();
+                fewer[start..end].fill(None);
+                if shows(&fewer) {
+                    forced = fewer;
+                }
+            }
+            end = start;
+        }
+        size /= 2;
+    }
+    while forced.last() == Some(&None) {
+        forced.pop();
+    }
+    let (_, end) = replay(scenario, names, &forced, true);
+    Witness { forced, end }
+}
+
+/// Runs one schedule; gives what it breaks, and the kernel at its end, with the
+/// steps if they are to be recorded.
+pub fn replay(
+    scenario: &Arc<dyn Scenario>,
+    names: &Arc<dyn Names + Send + Sync>,
+    forced: &[Option<Tid>],
+    record: bool,
+) -> (Vec<Breach>, Kernel) {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let (begin, end, told) = (scenario.clone(), scenario.clone(), found.clone());
+    let names = names.clone();
+    boot::explore(
+        tasks::Strategy::Replay(forced.to_vec()),
+        move || {
+            kernel().recording = record.then(Vec::new);
+            begin.begin();
+        },
+        move || {
+            *lock(&told) = end.judge(&*names);
+            false
+        },
+    );
+    let breaches = std::mem::take(&mut *lock(&found));
+    (breaches, kernel().clone())
+}
+
+/// Runs one schedule and tells what it breaks, as a search would.
+pub fn show(
+    scenario: &Arc<dyn Scenario>,
+    names: &Arc<dyn Names + Send + Sync>,
+    forced: &[Option<Tid>],
+    emit: &Arc<dyn Fn(&Event) + Send + Sync>,
+) {
+    let began = Instant::now();
+    let (breaches, end) = replay(scenario, names, forced, true);
+    let witness = Witness { forced: forced.to_vec(), end };
+    for breach in &breaches {
+        emit(&Event::Violation(witness.told(breach, 1, &**names)));
+    }
+    let outcomes = BTreeMap::from([(scenario.outcome(), 1)]);
+    let (violated, wall_ms) = (u64::from(!breaches.is_empty()), began.elapsed().as_millis() as u64);
+    emit(&Event::Done(Done { executions: 1, violated, wall_ms, outcomes, ..Done::default() }));
+}

@@ -1,0 +1,95 @@
+//! Names for the addresses of an image: functions with file and line, variables,
+//! members of structs. From its DWARF, as far as it is asked for.
+//! Must not know: who asks. Addresses are the image's own, as if loaded at 0.
+
+mod elf;
+mod frames;
+mod types;
+
+use elf::Elf;
+use frames::Frames;
+use std::path::{Component, Path, PathBuf};
+use types::Types;
+
+/// A function that an address lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub function: String,
+    /// From the root of QEMU's tree, where it lies in it.
+    pub file: String,
+    pub line: u32,
+}
+
+/// The names of an image.
+pub struct Symbols {
+    elf: Elf,
+    types: Types,
+    frames: Frames,
+    source: PathBuf,
+}
+
+impl Symbols {
+    /// Reads `image`, which was built from the tree `source`.
+    pub fn open(image: &Path, source: &Path) -> Result<Symbols, String> {
+        let told = |error: String| format!("{}: {error}", image.display());
+        let bytes = std::fs::read(image).map_err(|error| told(error.to_string()))?;
+        let elf = Elf::parse(&bytes).map_err(told)?;
+        let types = Types::new(&elf).map_err(told)?;
+        let frames = Frames::new(&types).map_err(told)?;
+        let source = source.canonicalize().unwrap_or_else(|_| source.to_path_buf());
+        Ok(Symbols { elf, types, frames, source })
+    }
+
+    /// The functions at `address`: what was inlined there first, each inside the
+    /// next. Empty if it is in none.
+    pub fn frames(&self, address: u64) -> Vec<Frame> {
+        let mut frames = self.frames.at(address);
+        frames.iter_mut().for_each(|frame| frame.file = self.shorten(&frame.file));
+        frames
+    }
+
+    /// The variable that `address` lies in, with the member: `mis_current`,
+    /// `rcu_sync_lock`, `bql.lock`.
+    pub fn variable(&self, address: u64) -> Option<String> {
+        let found = self.elf.variable(address)?;
+        let name = &found.name;
+        let offset = address - found.address;
+        match self.types.variable_member(name, found.address, offset) {
+            Some(member) => Some(joined(name, &member)),
+            None if offset == 0 => Some(name.clone()),
+            None => Some(format!("{name}+{offset:#x}")),
+        }
+    }
+
+    /// Where the variable `name` is.
+    pub fn address(&self, name: &str) -> Option<u64> {
+        self.elf.variables.iter().find(|found| found.name == name).map(|found| found.address)
+    }
+
+    /// The member of the struct `name` (or typedef) at `offset`:
+    /// `main_thread_load_event`, `load_threads[2].sem`.
+    pub fn member(&self, name: &str, offset: u64) -> Option<String> {
+        self.types.type_member(name, offset)
+    }
+
+    /// `file` without `..` and without the tree that it is in.
+    fn shorten(&self, file: &str) -> String {
+        let mut path = PathBuf::new();
+        for part in Path::new(file).components() {
+            match part {
+                Component::ParentDir => drop(path.pop()),
+                Component::CurDir => {}
+                other => path.push(other),
+            }
+        }
+        path.strip_prefix(&self.source).unwrap_or(&path).display().to_string()
+    }
+}
+
+/// `member` of `variable`, which may be an array.
+fn joined(variable: &str, member: &str) -> String {
+    match member.starts_with(['[', '+']) || member.is_empty() {
+        true => format!("{variable}{member}"),
+        false => format!("{variable}.{member}"),
+    }
+}

@@ -1,0 +1,247 @@
+//! Variables and types as DWARF describes them, and the member at an offset. The
+//! only file that names gimli.
+//! Must not know: how the sections got into memory.
+
+use super::elf::Elf;
+use gimli::{AttributeValue, UnitSectionOffset};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub type Reader = gimli::EndianArcSlice<gimli::LittleEndian>;
+type Unit = gimli::Unit<Reader>;
+type Entry = gimli::DebuggingInformationEntry<Reader>;
+
+/// The debug information of an image.
+pub struct Types {
+    sections: Arc<gimli::Dwarf<Reader>>,
+    /// Types that were asked for, by name: the entry that describes them.
+    known: Mutex<HashMap<String, Option<UnitSectionOffset>>>,
+}
+
+impl Types {
+    /// Reads little of it: units are parsed when they are asked for.
+    pub fn new(elf: &Elf) -> Result<Types, String> {
+        let load = |id: gimli::SectionId| -> Result<Reader, gimli::Error> {
+            Ok(Reader::new(elf.section(id.name()), gimli::LittleEndian))
+        };
+        let sections = gimli::Dwarf::load(load).map_err(|error| error.to_string())?;
+        Ok(Types { sections: Arc::new(sections), known: Mutex::default() })
+    }
+
+    /// All sections, for who reads other things in them.
+    pub fn sections(&self) -> Arc<gimli::Dwarf<Reader>> {
+        self.sections.clone()
+    }
+
+    /// The member at `offset` of the type `name`, a struct's tag or a typedef.
+    pub fn type_member(&self, name: &str, offset: u64) -> Option<String> {
+        let mut known = self.known.lock().expect("no panic while held");
+        let at = *known.entry(name.to_string()).or_insert_with(|| {
+            self.find(|unit, entry| {
+                let kind =
+                    matches!(entry.tag(), gimli::DW_TAG_structure_type | gimli::DW_TAG_typedef);
+                let declared = entry.attr(gimli::DW_AT_declaration).is_some();
+                kind && !declared && self.is_whole(unit, entry) && self.named(unit, entry, name)
+            })
+        });
+        let (unit, entry) = self.entry(at?)?;
+        member(self, &unit, entry, offset)
+    }
+
+    /// The member at `offset` of the variable `name` at `address`.
+    pub fn variable_member(&self, name: &str, address: u64, offset: u64) -> Option<String> {
+        let mut expected = vec![gimli::DW_OP_addr.0];
+        expected.extend(address.to_le_bytes());
+        let at = self.find(|unit, entry| {
+            let Some(AttributeValue::Exprloc(place)) =
+                entry.attr(gimli::DW_AT_location).map(|attribute| attribute.value())
+            else {
+                return false;
+            };
+            let here = gimli::Reader::to_slice(&place.0).is_ok_and(|bytes| *bytes == expected[..]);
+            entry.tag() == gimli::DW_TAG_variable
+                && here
+                && (self.named(unit, entry, name)
+                    || entry.attr(gimli::DW_AT_specification).is_some())
+        });
+        let (unit, entry) = self.entry(at?)?;
+        let described = match entry.attr(gimli::DW_AT_specification).map(|a| a.value()) {
+            Some(AttributeValue::UnitRef(offset)) => unit.entry(offset).ok()?,
+            _ => entry,
+        };
+        let described = of(&unit, &described)?;
+        member(self, &unit, described, offset)
+    }
+
+    /// The first entry at the top of a unit for which `wanted` holds.
+    fn find(&self, wanted: impl Fn(&Unit, &Entry) -> bool) -> Option<UnitSectionOffset> {
+        let mut headers = self.sections.units();
+        while let Ok(Some(header)) = headers.next() {
+            let Ok(unit) = self.sections.unit(header) else { continue };
+            let mut entries = unit.entries();
+            // The unit itself, then its children, each skipped by its sibling.
+            if !matches!(entries.next_dfs(), Ok(Some(_))) || entries.next_dfs().is_err() {
+                continue;
+            }
+            loop {
+                if let Some(entry) = entries.current().filter(|entry| wanted(&unit, entry)) {
+                    return Some(entry.offset().to_unit_section_offset(&unit));
+                }
+                if !matches!(entries.next_sibling(), Ok(Some(_))) {
+                    break;
+                }
+            }
+        }
+        None
+    }
+
+    /// The unit and the entry at `offset` of the section.
+    fn entry(&self, offset: UnitSectionOffset) -> Option<(Unit, Entry)> {
+        let mut headers = self.sections.units();
+        while let Ok(Some(header)) = headers.next() {
+            if let Some(at) = offset.to_unit_offset(&header) {
+                let unit = self.sections.unit(header).ok()?;
+                let entry = unit.entry(at).ok()?;
+                return Some((unit, entry));
+            }
+        }
+        None
+    }
+
+    /// Whether a typedef leads to a struct with members in the same unit: there
+    /// are units that only know its name.
+    fn is_whole(&self, unit: &Unit, entry: &Entry) -> bool {
+        let end = resolved(unit, unit.entry(entry.offset()).ok());
+        end.is_some_and(|end| end.attr(gimli::DW_AT_declaration).is_none())
+    }
+
+    fn named(&self, unit: &Unit, entry: &Entry, name: &str) -> bool {
+        self.name(unit, entry).is_some_and(|have| have == name)
+    }
+
+    /// Its name, if it has one.
+    fn name(&self, unit: &Unit, entry: &Entry) -> Option<String> {
+        let value = entry.attr(gimli::DW_AT_name)?.value();
+        let text = self.sections.attr_string(unit, value).ok()?;
+        Some(gimli::Reader::to_string_lossy(&text).ok()?.into_owned())
+    }
+}
+
+/// Members are not looked for in these, but for another part of them: a lock is
+/// known by the name of the whole.
+const WHOLE: [&str; 3] = ["Qemu", "pthread_", "GMutex"];
+
+fn number(entry: &Entry, name: gimli::DwAt) -> Option<u64> {
+    entry.attr(name)?.udata_value()
+}
+
+/// The entry of the type of `entry`.
+fn of(unit: &Unit, entry: &Entry) -> Option<Entry> {
+    match entry.attr(gimli::DW_AT_type)?.value() {
+        AttributeValue::UnitRef(offset) => unit.entry(offset).ok(),
+        _ => None,
+    }
+}
+
+/// `entry` without typedefs and qualifiers.
+fn resolved(unit: &Unit, entry: Option<Entry>) -> Option<Entry> {
+    let mut entry = entry?;
+    // Types do not lead back to themselves but through pointers; broken ones may.
+    for _ in 0..32 {
+        match entry.tag() {
+            gimli::DW_TAG_typedef
+            | gimli::DW_TAG_const_type
+            | gimli::DW_TAG_volatile_type
+            | gimli::DW_TAG_atomic_type
+            | gimli::DW_TAG_restrict_type => entry = of(unit, &entry)?,
+            _ => return Some(entry),
+        }
+    }
+    None
+}
+
+fn size(unit: &Unit, entry: &Entry) -> Option<u64> {
+    match entry.tag() {
+        gimli::DW_TAG_array_type => {
+            let (count, element) = array(unit, entry)?;
+            Some(count * size(unit, &element)?)
+        }
+        gimli::DW_TAG_pointer_type => Some(number(entry, gimli::DW_AT_byte_size).unwrap_or(8)),
+        _ => number(entry, gimli::DW_AT_byte_size),
+    }
+}
+
+/// Elements of all dimensions together, and their type.
+fn array(unit: &Unit, entry: &Entry) -> Option<(u64, Entry)> {
+    let element = resolved(unit, of(unit, entry))?;
+    let mut count = 1;
+    for part in children(unit, entry) {
+        if part.tag() == gimli::DW_TAG_subrange_type {
+            let upper = number(&part, gimli::DW_AT_upper_bound).map(|last| last + 1);
+            count *= number(&part, gimli::DW_AT_count).or(upper).unwrap_or(0);
+        }
+    }
+    Some((count, element))
+}
+
+fn children(unit: &Unit, entry: &Entry) -> Vec<Entry> {
+    let mut all = Vec::new();
+    let Ok(mut tree) = unit.entries_tree(Some(entry.offset())) else { return all };
+    let Ok(root) = tree.root() else { return all };
+    let mut below = root.children();
+    while let Ok(Some(child)) = below.next() {
+        all.extend(unit.entry(child.entry().offset()));
+    }
+    all
+}
+
+/// The path to what is at `offset` of `entry`; empty for the whole of it.
+fn member(types: &Types, unit: &Unit, entry: Entry, offset: u64) -> Option<String> {
+    let mut path = String::new();
+    let mut entry = entry;
+    let mut offset = offset;
+    // So deep is no struct of QEMU.
+    for _ in 0..32 {
+        let named = types.name(unit, &entry);
+        let end = resolved(unit, Some(entry))?;
+        if offset >= size(unit, &end)? {
+            return None;
+        }
+        let own = named.or_else(|| types.name(unit, &end)).unwrap_or_default();
+        if offset == 0 && !path.is_empty() && WHOLE.iter().any(|begin| own.starts_with(begin)) {
+            return Some(path);
+        }
+        match end.tag() {
+            gimli::DW_TAG_structure_type | gimli::DW_TAG_union_type
+                if !own.starts_with("pthread_") =>
+            {
+                let found = children(unit, &end).into_iter().find_map(|part| {
+                    let at = number(&part, gimli::DW_AT_data_member_location).unwrap_or(0);
+                    let of = of(unit, &part).filter(|_| part.tag() == gimli::DW_TAG_member)?;
+                    let long = size(unit, &resolved(unit, unit.entry(of.offset()).ok())?)?;
+                    (at..at + long).contains(&offset).then_some((part, of, at))
+                });
+                // Between members, where nothing lies.
+                let (part, of, at) = found?;
+                if let Some(name) = types.name(unit, &part) {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(&name);
+                }
+                (entry, offset) = (of, offset - at);
+            }
+            gimli::DW_TAG_array_type => {
+                let (_, element) = array(unit, &end)?;
+                let long = size(unit, &element)?;
+                path.push_str(&format!("[{}]", offset / long));
+                (entry, offset) = (of(unit, &end)?, offset % long);
+            }
+            _ => break,
+        }
+    }
+    if offset > 0 {
+        path.push_str(&format!("+{offset:#x}"));
+    }
+    Some(path)
+}

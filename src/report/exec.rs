@@ -1,0 +1,151 @@
+//! What `exec` found, as text.
+//! Must not know: how it was found.
+
+use super::recording::{Line, Link, Recording};
+use super::text::fold;
+use super::timeline::timeline;
+use crate::exec::job::{Done, Job};
+use crate::exec::named::{Call, Named, Step};
+use crate::lock::{Site, interned};
+use serde::Serialize;
+
+/// A job and what came of it.
+#[derive(Debug, Serialize)]
+pub struct Run {
+    /// 1.
+    pub schema: u32,
+    pub verdict: &'static str,
+    pub job: Job,
+    pub boot_ms: u64,
+    pub violations: Vec<Named>,
+    pub done: Done,
+}
+
+/// Calls of a backtrace that are shown.
+const CALLS: usize = 10;
+
+/// For people, at most 76 columns.
+pub fn text(run: &Run) -> String {
+    let Run { job, done, .. } = run;
+    let strategy = job.strategy.name();
+    let mut out = fold(
+        0,
+        &format!("{}: QEMU {}, {}, {strategy}, seed {}", run.verdict, job.version, job.scenario, job.seed),
+    );
+    let speed = done.executions * 1000 / done.wall_ms.max(1);
+    let cut = if done.interrupted { ", interrupted" } else { "" };
+    let counts = format!(
+        "{} executions in {} ms ({speed} a second, {} operations each), {} broke a rule{cut}",
+        done.executions,
+        done.wall_ms,
+        done.steps / done.executions.max(1),
+        done.violated
+    );
+    out += &fold(0, &counts);
+    if done.cut > 0 {
+        out += &fold(0, &format!("{} did not end within the bound of operations", done.cut));
+    }
+    for (outcome, many) in &done.outcomes {
+        out += &fold(2, &format!("{many} x {outcome}"));
+    }
+    run.violations.iter().for_each(|violation| out += &self::violation(violation));
+    if run.violations.is_empty() {
+        out.push_str("No rule was broken in these. They are samples, not a proof.\n");
+    }
+    if !done.hash.is_empty() {
+        out.push_str(&format!("hash of all schedules: {}\n", done.hash));
+    }
+    out
+}
+
+/// One violation: what, the chart, and where the threads are.
+pub fn violation(found: &Named) -> String {
+    let mut out = format!("\n{}: {}\n", found.rule, found.rule.title());
+    out += &fold(2, &found.message);
+    let (steps, forced) = (found.steps.len(), found.forced);
+    out += &fold(
+        2,
+        &format!("execution {}; {steps} operations, {forced} forced picks", found.execution),
+    );
+    out.push('\n');
+    out += &timeline(&recording(found));
+    for wait in &found.waits {
+        out += &backtrace(&format!("{} is in", found.threads[wait.step.thread]), &wait.step.calls);
+    }
+    if let Some((thread, calls)) = &found.by {
+        out += &backtrace(&format!("{} was in", found.threads[*thread]), calls);
+    }
+    out
+}
+
+fn backtrace(head: &str, calls: &[Call]) -> String {
+    if calls.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n  {head}\n");
+    for call in calls.iter().take(CALLS) {
+        out += &fold(4, &format!("{} {}", call.function, call.place));
+    }
+    if calls.len() > CALLS {
+        out += &format!("    and {} more\n", calls.len() - CALLS);
+    }
+    out
+}
+
+/// Where a step is: the function that is not plumbing, and its line.
+fn site(step: &Step) -> Site {
+    let (function, place) = match step.calls.first() {
+        Some(call) => (call.function.as_str(), call.place.as_str()),
+        None => ("", ""),
+    };
+    Site { function: interned(function), step: interned(place) }
+}
+
+/// What the chart is made of: the operations that tell the story. Locks that have
+/// no part in it are left out, and so is what only passes time.
+fn recording(found: &Named) -> Recording {
+    let waited_for = |object: &str| found.waits.iter().any(|wait| wait.step.object == object);
+    let tells = |step: &&Step| match step.what.as_str() {
+        "lock" | "trylock" | "unlock" => is_big(&step.object) || waited_for(&step.object),
+        "yield" | "park" | "sleep" | "poll" | "ioctl" | "close" | "sigwait" => false,
+        "cond_signal" | "cond_broadcast" => waited_for(&step.object),
+        _ => true,
+    };
+    let line = |(nth, step): (usize, &Step)| Line {
+        thread: step.thread,
+        step: nth as u32 + 1,
+        chosen: true,
+        operation: interned(&step.what),
+        object: step.object.clone(),
+        site: site(step),
+        detail: String::new(),
+        big: is_big(&step.object),
+    };
+    let link = |wait: &crate::exec::named::Wait| Link {
+        thread: wait.step.thread,
+        operation: interned(&wait.step.what),
+        object: wait.step.object.clone(),
+        site: site(&wait.step),
+        held_by: wait.held_by.iter().map(|holder| found.threads[*holder].clone()).collect(),
+        holds: wait.holds.clone(),
+    };
+    let by = found.by.as_ref();
+    let place = |calls: &[Call]| {
+        calls.first().map(|call| Site {
+            function: interned(&call.function),
+            step: interned(&call.place),
+        })
+    };
+    Recording {
+        threads: found.threads.clone(),
+        lines: found.steps.iter().filter(tells).enumerate().map(line).collect(),
+        cycle: found.waits.iter().map(link).collect(),
+        breach: by.map(|(thread, calls)| (found.rule, Some(*thread), place(calls))),
+        alternatives: Vec::new(),
+    }
+}
+
+/// The Big QEMU Lock, as it is called in QEMU: since 9.0, and before.
+fn is_big(object: &str) -> bool {
+    matches!(object, "bql" | "qemu_global_mutex")
+}
