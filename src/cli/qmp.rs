@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -19,9 +21,25 @@ const START: Duration = Duration::from_secs(60);
 pub struct Qemu {
     /// `source` or `destination`.
     pub name: &'static str,
-    process: Child,
+    process: Process,
     input: BufReader<UnixStream>,
     output: UnixStream,
+    stop: Arc<AtomicBool>,
+}
+
+/// Waits for `millis`. An error: somebody wants an end.
+pub fn pause(stop: &AtomicBool, millis: u64) -> Result<(), Failure> {
+    let until = Instant::now() + Duration::from_millis(millis);
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Failure::new("interrupted", "run it again"));
+        }
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Ok(());
+        }
+        sleep(rest.min(Duration::from_millis(20)));
+    }
 }
 
 fn failure(name: &str, what: impl std::fmt::Display) -> Failure {
@@ -35,30 +53,30 @@ impl Qemu {
         mut command: Command,
         socket: &Path,
         errors: &Path,
+        stop: Arc<AtomicBool>,
     ) -> Result<Qemu, Failure> {
         let stderr = std::fs::File::create(errors).map_err(|error| failure(name, error))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        let mut process = command.spawn().map_err(|error| failure(name, error))?;
+        let process = command.spawn().map_err(|error| failure(name, error))?;
+        let mut process = Process(process);
         let started = Instant::now();
         let stream = loop {
             if let Ok(stream) = UnixStream::connect(socket) {
                 break stream;
             }
-            let ended = process.try_wait().ok().flatten();
+            let ended = process.0.try_wait().ok().flatten();
             if let Some(status) = ended {
                 let said = std::fs::read_to_string(errors).unwrap_or_default();
                 return Err(failure(name, format!("it ended with {status}: {}", said.trim())));
             }
             if started.elapsed() > START {
-                let _ = process.kill();
-                let _ = process.wait();
                 return Err(failure(name, "it does not listen"));
             }
-            sleep(Duration::from_millis(20));
+            pause(&stop, 20)?;
         };
         let timed = stream.set_read_timeout(Some(ANSWER)).and_then(|()| stream.try_clone());
         let input = BufReader::new(timed.map_err(|error| failure(name, error))?);
-        let mut qemu = Qemu { name, process, input, output: stream };
+        let mut qemu = Qemu { name, process, input, output: stream, stop };
         qemu.line()?;
         qemu.send(&json!({"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}))?;
         Ok(qemu)
@@ -118,7 +136,7 @@ impl Qemu {
                 let wanted = wanted.join(" or ");
                 return Err(failure(self.name, format!("{status}, where {wanted} was due")));
             }
-            sleep(Duration::from_millis(20));
+            pause(&self.stop, 20)?;
         }
     }
 
@@ -127,7 +145,7 @@ impl Qemu {
         let _ = self.execute("quit", json!({}));
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(5) {
-            if self.process.try_wait().ok().flatten().is_some() {
+            if self.process.0.try_wait().ok().flatten().is_some() {
                 return;
             }
             sleep(Duration::from_millis(20));
@@ -135,9 +153,12 @@ impl Qemu {
     }
 }
 
-impl Drop for Qemu {
+/// Killed where it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -14,30 +14,20 @@ use crate::scan::{Tree, Unparsed};
 use serde::Serialize;
 use std::path::Path;
 
-/// Says who calls a function or hook.
-pub fn callers(args: &Calls) -> Result<Exit, Failure> {
-    let answer = |tree: &Tree| query::callers(tree, &args.function);
-    ask(
-        &args.tree,
-        args.no_cache,
-        args.format,
-        answer,
-        |asker, answer| asker.callers(answer),
-        |_| Exit::Clean,
-    )
-}
+/// A side of a call.
+type Side =
+    (fn(&Tree, &str) -> Result<query::Calls, Unknown>, fn(&Asker<'_>, &query::Calls) -> String);
 
-/// Says what a function or hook calls.
-pub fn callees(args: &Calls) -> Result<Exit, Failure> {
-    let answer = |tree: &Tree| query::callees(tree, &args.function);
-    ask(
-        &args.tree,
-        args.no_cache,
-        args.format,
-        answer,
-        |asker, answer| asker.callees(answer),
-        |_| Exit::Clean,
-    )
+/// Who calls a function or hook.
+pub const CALLERS: Side = (query::callers, |asker, calls| asker.callers(calls));
+
+/// What a function or hook calls.
+pub const CALLEES: Side = (query::callees, |asker, calls| asker.callees(calls));
+
+/// Says what is on one side of the calls of a function or hook.
+pub fn calls(args: &Calls, (answer, text): Side) -> Result<Exit, Failure> {
+    let answer = |tree: &Tree| answer(tree, &args.function);
+    ask(&args.tree, args.no_cache, args.format, answer, text, |_| Exit::Clean)
 }
 
 /// Says by which paths one function leads to another. None: exit 4.

@@ -6,15 +6,17 @@ use super::cache::Cache;
 use super::exit::{Exit, Failure};
 use super::output;
 use super::series::{self, Changes};
-use super::source::Source;
+use super::source::{self, Source};
 use crate::lock::DataError;
-use crate::parallel;
 use crate::report::scan::{Format, Options, render};
 use crate::scan::baseline::Baseline;
 use crate::scan::config::{self, Config};
 use crate::scan::patch::{self, Patch};
 use crate::scan::suppress::{File, suppress};
-use crate::scan::{Analysis, Finding, PatchResult, Problem, Report, Suppression, analyse, compare};
+use crate::scan::{
+    Analysis, Finding, PatchResult, Problem, Report, Suppression, Tree, analyse, analyse_all,
+    compare,
+};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -38,8 +40,10 @@ fn scan(args: &Scan) -> Result<Result<Exit, Failure>, Exit> {
         Ok(config) => config,
         Err(failure) => return Ok(Err(failure)),
     };
-    let source = Source::load(&args.tree, &args.only, &cache)?;
-    let after = series::apply(&args.tree, &source, &patches)?;
+    let read = source::read(&args.tree, &args.only)?;
+    // Before the tree is parsed, which takes long: a patch may not apply.
+    let after = series::apply(&args.tree, &read, &patches)?;
+    let source = Source::parse(read, &cache);
     let (mut report, last) = match patches.is_empty() {
         true => (plain(source_report(args, &source), &source, &config), source),
         false => patched(args, source, &patches, &after, &config, &cache),
@@ -114,11 +118,14 @@ fn patched(
         let next = sources[0].changed(changes, cache);
         sources.push(next);
     }
-    let mut steps: Vec<(Analysis, Vec<Suppression>)> = parallel::apart(&sources, |source| {
-        let mut analysis = analyse(&source.tree, &touched);
+    let trees: Vec<&Tree> = sources.iter().map(|source| &source.tree).collect();
+    let analyses = analyse_all(&trees, &touched);
+    let with_suppressions = |(source, mut analysis): (&Source, Analysis)| {
         let suppressions = suppressed(source, config, &mut analysis.findings);
         (analysis, suppressions)
-    });
+    };
+    let mut steps: Vec<(Analysis, Vec<Suppression>)> =
+        sources.iter().zip(analyses).map(with_suppressions).collect();
     let last = sources.pop().expect("the tree before the patches is there");
     let mut report = source_report(args, &last);
     for (number, patch) in patches.iter().enumerate() {
@@ -229,7 +236,10 @@ fn baseline(
     }
     let updated = known.updated(&report.findings, &looked_at, args.accept_new);
     let updated = updated.map_err(|new| {
-        let message = format!("{} findings are not in {shown}", new.len());
+        let message = match new.len() {
+            1 => format!("1 finding is not in {shown}"),
+            many => format!("{many} findings are not in {shown}"),
+        };
         Failure::new(message, "--accept-new adds them; without it a baseline only shrinks")
     })?;
     std::fs::write(file, updated.text()).map_err(|error| {

@@ -3,8 +3,8 @@
 //! Must not know: what a scan finds.
 
 use super::exit::{Exit, Failure};
-use super::source::{Source, say};
-use super::tree;
+use super::source::say;
+use super::tree::{self, Sources};
 use crate::scan::patch::{self, Patch, PatchError, PatchErrorKind};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -44,19 +44,19 @@ pub fn read(files: &[PathBuf]) -> Result<Vec<Patch>, Exit> {
 ///
 /// A file that no scan reads (documents, tests) is read below `root`, so that a
 /// patch to it applies too.
-pub fn apply(root: &Path, source: &Source, patches: &[Patch]) -> Result<Vec<Changes>, Exit> {
+pub fn apply(root: &Path, sources: &Sources, patches: &[Patch]) -> Result<Vec<Changes>, Exit> {
     let mut after = Vec::new();
     let mut changes = Changes::new();
     for patch in patches {
         let read = |path: &str| match changes.get(path) {
             Some(changed) => changed.clone(),
-            None => source.text(path).or_else(|| elsewhere(root, path)),
+            None => sources.text(path).map(Arc::from).or_else(|| elsewhere(root, path)),
         };
         let changed = patch::apply(patch, &read).map_err(|error| refuse(&error))?;
         changes.extend(changed);
         after.push(changes.clone());
     }
-    let counts = |path: &String| tree::is_scanned(path) || source.texts.contains_key(path);
+    let counts = |path: &String| tree::is_scanned(path) || sources.text(path).is_some();
     if !patches.is_empty() && !changes.keys().any(counts) {
         let help = "files count that end in .c, .h, .c.inc or .h.inc, and qapi/*.json";
         say(&Failure::new("the patches change no file that is scanned", help));

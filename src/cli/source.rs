@@ -5,6 +5,7 @@
 use super::cache::Cache;
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
+use super::tree::Sources;
 use super::{output, tree};
 use crate::lock::fingerprint_of;
 use crate::parallel;
@@ -28,13 +29,11 @@ impl Source {
     /// Reads and parses the tree below `root`, or of it only what is `only`. An
     /// error is said to the user; what is given then is how to end.
     pub fn load(root: &Path, only: &[PathBuf], cache: &Cache) -> Result<Source, Exit> {
-        let only: Vec<String> =
-            only.iter().map(|path| path.to_string_lossy().trim_end_matches('/').into()).collect();
-        let read = tree::read(root, &only).map_err(|error| {
-            let (failure, exit) = error.failure();
-            say(&failure);
-            exit
-        })?;
+        Ok(Source::parse(read(root, only)?, cache))
+    }
+
+    /// Parses what was read.
+    pub fn parse(read: Sources, cache: &Cache) -> Source {
         let mut source =
             Source { tree: Tree::default(), texts: BTreeMap::new(), problems: read.problems };
         for (path, text) in read.other {
@@ -62,7 +61,7 @@ impl Source {
             }
             source.texts.insert(path, Arc::new(text));
         }
-        Ok(source)
+        source
     }
 
     /// A copy of a file's bytes.
@@ -100,6 +99,17 @@ impl Source {
         }
         source
     }
+}
+
+/// Reads the tree below `root`, as `Source::load` does.
+pub fn read(root: &Path, only: &[PathBuf]) -> Result<Sources, Exit> {
+    let only: Vec<String> =
+        only.iter().map(|path| path.to_string_lossy().trim_end_matches('/').into()).collect();
+    tree::read(root, &only).map_err(|error| {
+        let (failure, exit) = error.failure();
+        say(&failure);
+        exit
+    })
 }
 
 /// The facts of one file.

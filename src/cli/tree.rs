@@ -37,6 +37,16 @@ pub struct Sources {
     pub problems: Vec<Problem>,
 }
 
+impl Sources {
+    /// A file's bytes.
+    pub fn text(&self, path: &str) -> Option<&[u8]> {
+        [&self.code, &self.other].into_iter().find_map(|files| {
+            let at = files.binary_search_by(|(name, _)| name.as_str().cmp(path)).ok()?;
+            Some(&*files[at].1)
+        })
+    }
+}
+
 /// Why there is nothing to scan.
 #[derive(Debug)]
 pub enum TreeError {

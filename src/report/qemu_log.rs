@@ -184,6 +184,10 @@ impl Emitter<'_> {
             }
             ("send", "qemu_savevm_send_packaged") => {
                 command(self, "savevm_send_postcopy_listen", 4);
+                if self.plan.postcopy_device {
+                    self.say("savevm_send_ping", "0x1");
+                    self.say("savevm_command_send", "com=0x2 len=4");
+                }
                 command(self, "savevm_send_postcopy_run", 5);
                 command(self, "qemu_savevm_send_packaged", 7);
             }

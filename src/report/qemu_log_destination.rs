@@ -266,13 +266,18 @@ impl Emitter<'_> {
             "qemu_ufd_copy_ioctl" => {
                 let Some((page, zero)) = self.page.take() else { return };
                 let host = Emitter::host(page);
+                let placed = format!("host={host:#x}");
+                if zero {
+                    self.say("postcopy_place_page_zero", &placed);
+                }
                 if self.requested.remove(&page) {
                     let text = format!("resolved page req {host:#x} total 0");
                     self.say("postcopy_page_req_del", &text);
                 }
                 self.received.insert(page);
-                let event = if zero { "postcopy_place_page_zero" } else { "postcopy_place_page" };
-                self.say(event, &format!("host={host:#x}"));
+                if !zero {
+                    self.say("postcopy_place_page", &placed);
+                }
                 self.announce(0, 0x10);
             }
             _ => {}

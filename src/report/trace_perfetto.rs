@@ -1,4 +1,6 @@
-//! A log as a trace that the Perfetto UI opens: Chrome's JSON events.
+//! A log as a trace for the Perfetto UI: Chrome's Trace Event Format, in JSON. Ids
+//! are unique in the document, complete events of a thread nest, and an arrow is
+//! fastened within an event, not at its end: the format asks for that.
 //! Must not know: how the log was read.
 
 use crate::trace::{Kind, Timeline};
@@ -13,12 +15,19 @@ pub fn trace_perfetto(logs: &[Timeline]) -> String {
     for (number, log) in logs.iter().enumerate() {
         process(&mut text, number + 1, log, start);
     }
-    text += "{\"ph\": \"M\", \"name\": \"bqlcheck\", \"pid\": 0}\n]}\n";
+    // The comma after the last event.
+    text.truncate(text.trim_end_matches(",\n").len());
+    text += "\n]}\n";
     text
 }
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a string is JSON")
+}
+
+/// Of the `nth` thing in a process, unlike that of any other process.
+fn id(pid: usize, nth: usize) -> String {
+    format!("\"{pid}.{nth}\"")
 }
 
 fn process(text: &mut String, pid: usize, log: &Timeline, start: u64) {
@@ -56,11 +65,12 @@ fn process(text: &mut String, pid: usize, log: &Timeline, start: u64) {
                  \"args\": {{\"what\": \"{what}\", \"site\": {site}}}}},"
             );
         } else {
+            let id = id(pid, nth);
             for (phase, ts) in [("b", ts), ("e", ts + dur)] {
                 let _ = writeln!(
                     text,
                     "{{\"ph\": \"{phase}\", \"cat\": \"{what}\", \"name\": {lock}, \
-                     \"pid\": {pid}, \"tid\": {tid}, \"id\": {nth}, \"ts\": {ts}, \
+                     \"pid\": {pid}, \"tid\": {tid}, \"id\": {id}, \"ts\": {ts}, \
                      \"args\": {{\"site\": {site}}}}},"
                 );
             }
@@ -90,14 +100,15 @@ fn hand_overs(text: &mut String, pid: usize, log: &Timeline, start: u64) {
         if hold.end <= wait.start || hold.thread == wait.thread {
             continue;
         }
-        let ends = [("s", hold.thread, hold.end), ("f", wait.thread, wait.end)];
-        for (phase, thread, us) in ends {
-            let tid = log.threads[thread as usize].0;
-            let ts = us.saturating_sub(start);
+        let id = id(pid, nth);
+        for (phase, span) in [("s", hold), ("f", wait)] {
+            let tid = log.threads[span.thread as usize].0;
+            let within = span.end.saturating_sub(1).max(span.start);
+            let ts = within.saturating_sub(start);
             let _ = writeln!(
                 text,
                 "{{\"ph\": \"{phase}\", \"bp\": \"e\", \"cat\": \"hand-over\", \
-                 \"name\": \"hand-over\", \"id\": {nth}, \"pid\": {pid}, \"tid\": {tid}, \
+                 \"name\": \"hand-over\", \"id\": {id}, \"pid\": {pid}, \"tid\": {tid}, \
                  \"ts\": {ts}}},"
             );
         }

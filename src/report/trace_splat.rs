@@ -116,6 +116,10 @@ fn scenario(text: &mut String, links: &[Cycle]) {
 pub fn conform(report: &Report, outcome: &conform::Outcome) -> String {
     let log = &report.logs[outcome.log];
     let (plan, events) = (&outcome.plan, outcome.events);
+    if outcome.refused.is_none() && events == 0 {
+        let text = "conform: inconclusive: there is no event of a migration to replay in ";
+        return fold(0, &format!("{text}{}", log.file));
+    }
     let Some(refused) = &outcome.refused else {
         return fold(0, &format!("conform: a run of {plan}: all {events} events in {}", log.file));
     };

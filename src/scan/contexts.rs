@@ -106,12 +106,33 @@ fn explored(summaries: &mut Summaries<'_>, commands: &[Command], whole: bool) ->
         contexts.registration(summaries, registration);
     }
     let mut contexts = contexts.list;
+    let mut visited = Visited::default();
     for context in &mut contexts {
         context.starts.sort();
         context.starts.dedup();
-        explore(summaries, context, whole);
+        visited.context += 1;
+        explore(summaries, context, whole, &mut visited);
     }
     contexts
+}
+
+/// Which nodes a context has come to: by node the last context that did. Quicker
+/// to ask than `parents`, which is asked a million times.
+#[derive(Default)]
+struct Visited {
+    last: Vec<u32>,
+    context: u32,
+}
+
+impl Visited {
+    /// Whether the context comes to a node for the first time.
+    fn is_first(&mut self, node: NodeId) -> bool {
+        let at = node as usize;
+        if at >= self.last.len() {
+            self.last.resize(at + 1, 0);
+        }
+        std::mem::replace(&mut self.last[at], self.context) != self.context
+    }
 }
 
 #[derive(Default)]
@@ -251,7 +272,12 @@ fn begin_so(program: &Program, row: &FunctionRoot) -> Vec<FnId> {
 }
 
 /// Walks from the starts to every node, breadth first.
-fn explore(summaries: &mut Summaries<'_>, context: &mut Context, whole: bool) {
+fn explore(
+    summaries: &mut Summaries<'_>,
+    context: &mut Context,
+    whole: bool,
+    visited: &mut Visited,
+) {
     let entry = context.entry.map(|entry| summaries.program.name_of(entry).to_owned());
     let facts = facts_of(entry.as_deref());
     let mut queue: Vec<NodeId> = Vec::new();
@@ -259,7 +285,8 @@ fn explore(summaries: &mut Summaries<'_>, context: &mut Context, whole: bool) {
     for (function, entry) in context.starts.clone() {
         if started.insert((function, entry)) && summaries.is_relevant(function) {
             let node = summaries.root(function, entry);
-            if context.parents.insert(node, None).is_none() {
+            if visited.is_first(node) {
+                context.parents.insert(node, None);
                 queue.push(node);
             }
         }
@@ -290,19 +317,19 @@ fn explore(summaries: &mut Summaries<'_>, context: &mut Context, whole: bool) {
                 let entry = Entry::plain(held, false);
                 if started.insert((function, entry)) && summaries.is_relevant(function) {
                     let node = summaries.root(function, entry);
-                    context.parents.entry(node).or_insert_with(|| {
+                    if visited.is_first(node) {
+                        context.parents.insert(node, None);
                         queue.push(node);
-                        None
-                    });
+                    }
                 }
             }
         }
         for (number, edge) in outcome.edges.iter().enumerate() {
             let mut visit = |to: NodeId, queue: &mut Vec<NodeId>| {
-                context.parents.entry(to).or_insert_with(|| {
+                if visited.is_first(to) {
+                    context.parents.insert(to, Some((node, number as u32)));
                     queue.push(to);
-                    Some((node, number as u32))
-                });
+                }
             };
             match edge.to {
                 To::Node(to) => visit(to, &mut queue),

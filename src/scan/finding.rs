@@ -52,9 +52,20 @@ pub struct Suppression {
 /// A function that the parser did not understand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Unparsed {
+    /// Empty where the parser saw no name.
     pub function: String,
     pub path: String,
     pub line: u32,
+}
+
+impl Unparsed {
+    /// As a sentence names it: where it stands says which it is.
+    pub fn name(&self) -> String {
+        match self.function.as_str() {
+            "" => "a function without a name".to_owned(),
+            name => format!("{name}()"),
+        }
+    }
 }
 
 /// Something that was not read as it should be.

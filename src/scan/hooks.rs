@@ -4,7 +4,7 @@
 
 use super::ir::Member;
 use super::map::{Map, Set};
-use super::place::{Key, UNKNOWN};
+use super::place::{Key, Scope, UNKNOWN};
 use super::program::{FnId, Program, Sym};
 use super::resolve::{CallStep, Invoke, Resolved, Step, Stored};
 use super::tables;
@@ -67,7 +67,7 @@ struct Handed {
 
 impl Hooks {
     /// Collects from all files and functions.
-    pub fn new(program: &Program, resolved: &[Arc<Resolved>]) -> Hooks {
+    pub fn new(program: &Program, resolved: &[Arc<Resolved<'_>>]) -> Hooks {
         let mut hooks = Hooks::default();
         hooks.initialisers(program);
         hooks.flows(program, resolved);
@@ -110,7 +110,7 @@ impl Hooks {
         }
     }
 
-    fn flows(&mut self, program: &Program, resolved: &[Arc<Resolved>]) {
+    fn flows(&mut self, program: &Program, resolved: &[Arc<Resolved<'_>>]) {
         let mut sinks: Map<(FnId, u8), Vec<Sink>> = Map::default();
         for id in program.ids() {
             for (key, stored) in &resolved[id.0 as usize].stores {
@@ -128,8 +128,8 @@ impl Hooks {
         }
         self.registrars(program, resolved, &mut sinks);
         // Most calls pass nothing on: the few that do are looked at several times.
-        let mut passing: Vec<(FnId, &CallStep)> = Vec::new();
-        let mut giving: Vec<&CallStep> = Vec::new();
+        let mut passing: Vec<(FnId, &CallStep<'_>)> = Vec::new();
+        let mut giving: Vec<(FnId, &CallStep<'_>)> = Vec::new();
         each_call(program, resolved, |id, call| {
             if !matches!(call.invoke, Invoke::Functions(_)) {
                 return;
@@ -138,14 +138,14 @@ impl Hooks {
                 passing.push((id, call));
             }
             if call.args.iter().any(|arg| !arg.functions.is_empty()) {
-                giving.push(call);
+                giving.push((id, call));
             }
         });
         // A parameter that is passed on to one that goes somewhere goes there.
         for _ in 0..4 {
             let mut found: Vec<((FnId, u8), Sink)> = Vec::new();
             for &(id, call) in &passing {
-                let Invoke::Functions(functions) = &call.invoke else { continue };
+                let Invoke::Functions(functions) = call.invoke else { continue };
                 for (at, arg) in call.args.iter().enumerate() {
                     let Some(own) = arg.param else { continue };
                     for &function in functions {
@@ -167,15 +167,15 @@ impl Hooks {
                 break;
             }
         }
-        for call in giving {
-            let Invoke::Functions(functions) = &call.invoke else { continue };
+        for (id, call) in giving {
+            let Invoke::Functions(functions) = call.invoke else { continue };
             for (at, arg) in call.args.iter().enumerate() {
                 if arg.functions.is_empty() {
                     continue;
                 }
                 for &function in functions {
                     for &sink in sinks.get(&(function, at as u8)).into_iter().flatten() {
-                        self.arrives(sink, &arg.functions, call);
+                        self.arrives(sink, arg.functions, &Scope::new(program, id), call);
                     }
                 }
             }
@@ -185,24 +185,25 @@ impl Hooks {
     fn registrars(
         &mut self,
         program: &Program,
-        resolved: &[Arc<Resolved>],
+        resolved: &[Arc<Resolved<'_>>],
         sinks: &mut Map<(FnId, u8), Vec<Sink>>,
     ) {
         let rows = &tables::roots().registrars;
         each_call(program, resolved, |id, call| {
-            for &registrar in &call.register {
+            for &registrar in call.register {
                 let row = &rows[usize::from(registrar)];
                 let Some(arg) = call.args.get(row.callback) else { continue };
                 let argument = |at: Option<usize>| at.and_then(|at| call.args.get(at));
                 let place = argument(row.place).and_then(|arg| arg.word);
-                for &function in &arg.functions {
+                let scope = Scope::new(program, id);
+                for &function in arg.functions {
                     self.registrations.push(Registration {
                         registrar,
                         function,
                         by: id,
                         line: call.line,
                         name: argument(row.name).and_then(|arg| arg.word),
-                        handle: argument(row.handle).and_then(|arg| arg.key),
+                        handle: argument(row.handle).and_then(|arg| arg.key(&scope)),
                         place,
                     });
                 }
@@ -222,7 +223,7 @@ impl Hooks {
         });
     }
 
-    fn arrives(&mut self, sink: Sink, functions: &[FnId], call: &CallStep) {
+    fn arrives(&mut self, sink: Sink, functions: &[FnId], scope: &Scope<'_>, call: &CallStep<'_>) {
         match sink {
             Sink::Member(key) => {
                 let targets = functions.iter().map(|&f| Target { function: f, owner: None });
@@ -236,7 +237,7 @@ impl Hooks {
                     by: handed.by,
                     line: handed.line,
                     name: argument(handed.name).and_then(|arg| arg.word),
-                    handle: argument(handed.handle).and_then(|arg| arg.key),
+                    handle: argument(handed.handle).and_then(|arg| arg.key(scope)),
                     place: handed.place,
                 });
                 self.registrations.extend(registrations);
@@ -284,13 +285,13 @@ fn passed_on(sink: Sink, call: &CallStep) -> Sink {
 /// Every call of every function.
 pub fn each_call<'r>(
     program: &Program,
-    resolved: &'r [Arc<Resolved>],
+    resolved: &'r [Arc<Resolved<'r>>],
     mut see: impl FnMut(FnId, &'r CallStep),
 ) {
     for id in program.ids() {
         for block in &resolved[id.0 as usize].blocks {
             for step in &block.ops {
-                if let Step::Call(call) = step {
+                if let Step::Call(call) | Step::Idle(call) = step {
                     see(id, call);
                 }
             }

@@ -49,10 +49,17 @@ pub struct Judged {
 /// Judges what every context comes to.
 pub fn findings(summaries: &mut Summaries<'_>, contexts: &[Context]) -> Vec<Judged> {
     let wakers = Wakers::new(summaries, contexts);
+    // Most nodes break nothing, in whatever context, and each is in many.
+    let loud: Vec<bool> = (0..summaries.count() as NodeId)
+        .map(|node| summaries.outcome(node).events.iter().any(may_break))
+        .collect();
     let mut found: Vec<Judged> = Vec::new();
     for context in contexts {
         let mut seen: Set<(Rule, u32, String)> = Set::default();
         for &node in &context.order {
+            if !loud[node as usize] && context.entry != Some(summaries.function(node)) {
+                continue;
+            }
             let outcome = summaries.outcome(node);
             for event in &outcome.events {
                 let Some(breach) = breach(summaries, contexts, context, &wakers, node, event)
@@ -95,6 +102,15 @@ fn contract(text: &str, source: &str) -> Option<Contract> {
 
 fn state(bql: bool) -> &'static str {
     if bql { "with the BQL held" } else { "without the BQL" }
+}
+
+/// Whether an event breaks a rule in some context.
+fn may_break(event: &Event) -> bool {
+    match event.what {
+        What::Wait { .. } => event.bql,
+        What::Acquire(_) | What::AcquireBql | What::Wake { .. } | What::Register { .. } => false,
+        _ => true,
+    }
 }
 
 /// What an event breaks in a context, if anything.

@@ -19,6 +19,7 @@ mod map;
 pub mod mask;
 pub mod mbox;
 mod order;
+mod outline;
 mod overlay;
 pub mod parse;
 pub mod patch;
@@ -40,5 +41,7 @@ pub use finding::{
     Change, Contract, Finding, Frame, Grade, PatchResult, Problem, Report, Root, Status,
     Suppression, Unparsed, Waker,
 };
-pub use tree::{Analysis, Sources, Tree, analyse, compare, facts, facts_version, scan};
+pub use tree::{
+    Analysis, Sources, Tree, analyse, analyse_all, compare, facts, facts_version, scan,
+};
 pub use verdict::{Standing, Verdict};

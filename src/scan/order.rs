@@ -48,10 +48,11 @@ fn orders(summaries: &Summaries<'_>, contexts: &[Context]) -> Map<(Key, Key), Ve
                 takes && (event.bql || !event.held.is_empty())
             });
         // A way through members that hold many functions says too little.
-        if !matters || doubts(summaries, &context.path(summaries, node)) > 1 {
+        let doubtful = || doubts(summaries, &context.path(summaries, node)) > 1;
+        seen[node as usize] = !matters || !doubtful();
+        if !matters || !seen[node as usize] {
             continue;
         }
-        seen[node as usize] = true;
         let function = summaries.function(node);
         let mut put = |first: Key, then: Key, place: Place| {
             if first != then && counts(first) && counts(then) {

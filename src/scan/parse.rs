@@ -27,7 +27,7 @@ const STEPS_IN_ERROR: u32 = 1_000;
 pub enum Refused {
     /// It has a zero byte.
     Binary,
-    /// The parser would have taken too long.
+    /// The parser would have taken too long, or made nothing of it.
     NotC,
     TooDeep,
 }
@@ -127,6 +127,32 @@ pub fn functions(tree: &Tree, masked: &Masked) -> Vec<FunctionSpan> {
         found.sort();
     }
     found
+}
+
+/// Whether an error is most of a file, and no function came out of it: nothing of
+/// it was understood.
+pub fn is_lost(tree: &Tree, functions: &[FunctionSpan]) -> bool {
+    let root = tree.root_node();
+    if !functions.is_empty() || !root.has_error() {
+        return false;
+    }
+    let (mut cursor, mut depth) = (root.walk(), 0);
+    // How deep the error is that the walk is in.
+    let mut inside: Option<usize> = None;
+    let (mut lost, mut all) = (0, 0);
+    loop {
+        let node = cursor.node();
+        inside = inside.filter(|error| depth > *error);
+        if node.is_error() && inside.is_none() {
+            inside = Some(depth);
+            lost += node.byte_range().len();
+        }
+        let is_word = node.child_count() == 0 && inside.is_none() && node.kind() != "comment";
+        all += if is_word { node.byte_range().len() } else { 0 };
+        if !advance(&mut cursor, true, &mut depth) {
+            return lost > all;
+        }
+    }
 }
 
 /// A definition with its name.

@@ -3,6 +3,7 @@
 
 use super::ir::{FileFacts, Function, Member, Name, Type};
 use super::map::Map;
+use super::outline;
 use std::sync::Arc;
 
 /// A name, the same in all files.
@@ -21,6 +22,7 @@ pub struct SymType {
 }
 
 /// One file of the program.
+#[derive(Clone)]
 pub struct File {
     pub path: Arc<str>,
     pub facts: Arc<FileFacts>,
@@ -35,7 +37,14 @@ pub struct File {
 
 /// All files.
 pub struct Program {
-    pub files: Vec<File>,
+    pub files: Vec<Arc<File>>,
+    /// The same in programs that differ only within functions.
+    all: Arc<Tables>,
+}
+
+/// What is known of all files together.
+#[derive(Default)]
+struct Tables {
     functions: Vec<(u32, u32)>,
     names: Vec<Arc<str>>,
     numbers: Map<Arc<str>, Sym>,
@@ -72,38 +81,9 @@ fn distance(path: &str) -> u32 {
     u32::from(stub) + u32::from(user) + u32::from(tool)
 }
 
-impl Program {
-    /// Puts files together, which are sorted by path.
-    pub fn new(files: Vec<(Arc<str>, Arc<FileFacts>)>) -> Program {
-        let mut program = Program {
-            files: Vec::with_capacity(files.len()),
-            functions: Vec::new(),
-            names: Vec::new(),
-            numbers: Map::default(),
-            public: Map::default(),
-            returns: Map::default(),
-            globals: Map::default(),
-            structs: Map::default(),
-            typedefs: Map::default(),
-            casts: Map::default(),
-            aliases: Map::default(),
-        };
-        for (path, facts) in files {
-            program.add(path, facts);
-        }
-        let mut public = std::mem::take(&mut program.public);
-        for candidates in public.values_mut() {
-            let path =
-                |id: &FnId| &*program.files[program.functions[id.0 as usize].0 as usize].path;
-            let nearest = candidates.iter().map(|id| distance(path(id))).min();
-            candidates.retain(|id| Some(distance(path(id))) == nearest);
-        }
-        program.public = public;
-        program
-    }
-
-    fn add(&mut self, path: Arc<str>, facts: Arc<FileFacts>) {
-        let number = self.files.len() as u32;
+impl Tables {
+    /// Takes in a file.
+    fn add(&mut self, number: u32, path: Arc<str>, facts: Arc<FileFacts>) -> File {
         let symbols: Vec<Sym> = facts.names.iter().map(|name| self.intern(name)).collect();
         let sym = |name: Name| symbols[name.0 as usize];
         let ty = |ty: Type| SymType { name: sym(ty.name), pointers: ty.pointers };
@@ -143,7 +123,7 @@ impl Program {
         for (name, callee) in &facts.aliases {
             self.aliases.entry(sym(*name)).or_insert(sym(*callee));
         }
-        self.files.push(File { path, facts, symbols, statics, globals, structs, typedefs });
+        File { path, facts, symbols, statics, globals, structs, typedefs }
     }
 
     fn intern(&mut self, text: &str) -> Sym {
@@ -156,14 +136,70 @@ impl Program {
         self.numbers.insert(shared, sym);
         sym
     }
+}
+
+impl Program {
+    /// Puts files together, which are sorted by path. `others` are what files may
+    /// become in programs that are `like` this one.
+    pub fn new<'f>(
+        files: Vec<(Arc<str>, Arc<FileFacts>)>,
+        others: impl IntoIterator<Item = &'f FileFacts>,
+    ) -> Program {
+        let mut all = Tables::default();
+        let mut put: Vec<Arc<File>> = Vec::with_capacity(files.len());
+        for (path, facts) in files {
+            let file = all.add(put.len() as u32, path, facts);
+            put.push(Arc::new(file));
+        }
+        let mut public = std::mem::take(&mut all.public);
+        for candidates in public.values_mut() {
+            let path = |id: &FnId| &*put[all.functions[id.0 as usize].0 as usize].path;
+            let nearest = candidates.iter().map(|id| distance(path(id))).min();
+            candidates.retain(|id| Some(distance(path(id))) == nearest);
+        }
+        all.public = public;
+        for name in others.into_iter().flat_map(|facts| facts.names.iter()) {
+            all.intern(name);
+        }
+        Program { files: put, all: Arc::new(all) }
+    }
+
+    /// This program with other files of the same paths, if they differ from its
+    /// own only in what they do not show to others.
+    pub fn like(&self, files: &[(Arc<str>, Arc<FileFacts>)]) -> Option<Program> {
+        if files.len() != self.files.len() {
+            return None;
+        }
+        let changed = |(own, (path, facts)): (&Arc<File>, &(Arc<str>, Arc<FileFacts>))| {
+            if own.path != *path {
+                return None;
+            }
+            if Arc::ptr_eq(&own.facts, facts) {
+                return Some(own.clone());
+            }
+            let symbols: Option<Vec<Sym>> = facts.names.iter().map(|name| self.sym(name)).collect();
+            outline::same(&own.facts, facts).then_some(())?;
+            let (path, facts) = (path.clone(), facts.clone());
+            Some(Arc::new(File { path, facts, symbols: symbols?, ..(**own).clone() }))
+        };
+        let files: Option<Vec<Arc<File>>> = self.files.iter().zip(files).map(changed).collect();
+        Some(Program { files: files?, all: self.all.clone() })
+    }
+
+    /// Whether a function stands in a file that another program, which is like
+    /// this one, has in the same version.
+    pub fn shares(&self, other: &Program, id: FnId) -> bool {
+        let file = self.file_of(id) as usize;
+        Arc::ptr_eq(&self.files[file], &other.files[file])
+    }
 
     /// The name's number, if any file has it.
     pub fn sym(&self, text: &str) -> Option<Sym> {
-        self.numbers.get(text).copied()
+        self.all.numbers.get(text).copied()
     }
 
     pub fn text(&self, sym: Sym) -> &str {
-        &self.names[sym.0 as usize]
+        &self.all.names[sym.0 as usize]
     }
 
     /// The number of a file's name.
@@ -173,20 +209,20 @@ impl Program {
 
     /// Every function with a body.
     pub fn ids(&self) -> impl Iterator<Item = FnId> + use<> {
-        (0..self.functions.len() as u32).map(FnId)
+        (0..self.all.functions.len() as u32).map(FnId)
     }
 
     pub fn count(&self) -> usize {
-        self.functions.len()
+        self.all.functions.len()
     }
 
     pub fn function(&self, id: FnId) -> &Function {
-        let (file, index) = self.functions[id.0 as usize];
+        let (file, index) = self.all.functions[id.0 as usize];
         &self.files[file as usize].facts.functions[index as usize]
     }
 
     pub fn file_of(&self, id: FnId) -> u32 {
-        self.functions[id.0 as usize].0
+        self.all.functions[id.0 as usize].0
     }
 
     pub fn path_of(&self, id: FnId) -> &str {
@@ -209,10 +245,10 @@ impl Program {
             if let Some(own) = self.files[file as usize].statics.get(&name) {
                 return std::slice::from_ref(own);
             }
-            if let Some(public) = self.public.get(&name) {
+            if let Some(public) = self.all.public.get(&name) {
                 return public;
             }
-            match self.aliases.get(&name) {
+            match self.all.aliases.get(&name) {
                 Some(&callee) if callee != name => name = callee,
                 _ => break,
             }
@@ -225,7 +261,7 @@ impl Program {
         let Some(sym) = self.sym(name) else { return Vec::new() };
         let statics = self.files.iter().filter_map(|file| file.statics.get(&sym).copied());
         let mut all: Vec<FnId> = statics.collect();
-        all.extend(self.public.get(&sym).into_iter().flatten());
+        all.extend(self.all.public.get(&sym).into_iter().flatten());
         all.sort();
         all.dedup();
         all
@@ -233,28 +269,29 @@ impl Program {
 
     /// The type that a QOM cast or a function gives.
     pub fn returned(&self, name: Sym) -> Option<SymType> {
-        match self.casts.get(&name) {
+        match self.all.casts.get(&name) {
             Some(&cast) => Some(SymType { name: cast, pointers: 1 }),
-            None => self.returns.get(&name).copied(),
+            None => self.all.returns.get(&name).copied(),
         }
     }
 
     /// The type of a variable at file scope.
     pub fn global(&self, file: u32, name: Sym) -> Option<SymType> {
         let own = self.files[file as usize].globals.get(&name);
-        own.or_else(|| self.globals.get(&name)).copied()
+        own.or_else(|| self.all.globals.get(&name)).copied()
     }
 
     /// The struct behind typedefs, as seen from `file`.
     pub fn underlying(&self, file: u32, ty: Sym) -> Sym {
         let mut ty = ty;
         for _ in 0..4 {
-            if self.files[file as usize].structs.contains_key(&ty) || self.structs.contains_key(&ty)
+            if self.files[file as usize].structs.contains_key(&ty)
+                || self.all.structs.contains_key(&ty)
             {
                 return ty;
             }
             let own = self.files[file as usize].typedefs.get(&ty);
-            match own.or_else(|| self.typedefs.get(&ty)) {
+            match own.or_else(|| self.all.typedefs.get(&ty)) {
                 Some(next) if next.name != ty => ty = next.name,
                 _ => return ty,
             }
@@ -264,7 +301,7 @@ impl Program {
 
     fn definitions(&self, file: u32, ty: Sym) -> impl Iterator<Item = (u32, u32)> + '_ {
         let own = self.files[file as usize].structs.get(&ty).map(|&index| (file, index));
-        own.into_iter().chain(self.structs.get(&ty).into_iter().flatten().copied())
+        own.into_iter().chain(self.all.structs.get(&ty).into_iter().flatten().copied())
     }
 
     /// The type of a member.

@@ -63,8 +63,11 @@ impl States {
         for (number, context) in contexts.iter().enumerate() {
             let mut entries: Map<FnId, Bits> = Map::default();
             for &node in &context.order {
-                let bit = 1 << u8::from(summaries.entry(node).bql);
-                *entries.entry(summaries.function(node)).or_default() |= bit;
+                let caller = summaries.function(node);
+                if files[program.file_of(caller) as usize] {
+                    let bit = 1 << u8::from(summaries.entry(node).bql);
+                    *entries.entry(caller).or_default() |= bit;
+                }
             }
             for &node in &context.order {
                 let caller = summaries.function(node);

@@ -8,7 +8,7 @@ use super::hooks::Hooks;
 use super::ir::FileFacts;
 use super::judge::{self, Judged};
 use super::parse::Refused;
-use super::program::Program;
+use super::program::{FnId, Program};
 use super::qapi::{self, Command};
 use super::resolve::{Primitives, Resolved, resolve};
 use super::states::States;
@@ -17,6 +17,7 @@ use super::{lower, mask, parse, tables};
 use crate::lock::fingerprint_of;
 use crate::parallel;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// Files by their path below the tree's root, with `/`.
@@ -87,6 +88,9 @@ pub fn facts(text: &[u8]) -> Result<FileFacts, Refused> {
     let masked = mask::mask(text);
     let tree = parse::parse(&masked)?;
     let spans = parse::functions(&tree, &masked);
+    if parse::is_lost(&tree, &spans) {
+        return Err(Refused::NotC);
+    }
     let unclean = spans.iter().filter(|span| !span.clean);
     let unparsed = unclean.map(|span| (span.name.clone(), span.line)).collect();
     Ok(lower::lower(text, &masked, tree.root_node(), unparsed))
@@ -166,40 +170,99 @@ pub(super) fn deep<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
+/// A tree whose names are resolved.
+struct Linked<'p> {
+    tree: &'p Tree,
+    program: &'p Program,
+    primitives: &'p Primitives,
+    resolved: Vec<Arc<Resolved<'p>>>,
+}
+
+/// Resolves the names of trees. Those that are like the first but for what is in
+/// some functions, as a patch often leaves them, share with it.
+fn linked<R>(trees: &[&Tree], work: impl FnOnce(&[Linked<'_>]) -> R) -> R {
+    let (first, others) = trees.split_first().expect("there is a tree");
+    let files = |tree: &Tree| -> Vec<_> {
+        tree.files.iter().map(|(path, facts)| (path.clone(), facts.clone())).collect()
+    };
+    let is_new = |(path, facts): &(&Arc<str>, &Arc<FileFacts>)| {
+        !first.files.get(*path).is_some_and(|known| Arc::ptr_eq(known, facts))
+    };
+    let new = others.iter().flat_map(|tree| tree.files.iter().filter(is_new));
+    let begin = Program::new(files(first), new.map(|(_, facts)| &**facts));
+    let mut programs = vec![(begin, false)];
+    for tree in others {
+        let files = files(tree);
+        let like = programs[0].0.like(&files).filter(|_| tree.version == first.version);
+        let alike = like.is_some();
+        programs.push((like.unwrap_or_else(|| Program::new(files, [])), alike));
+    }
+    // Millions of small pieces, which the end of the program frees at once.
+    let programs = ManuallyDrop::new(programs);
+    let primitives = trees
+        .iter()
+        .zip(&*programs)
+        .map(|(tree, (program, _))| Primitives::new(program, tables::contracts(&tree.version)));
+    let primitives = ManuallyDrop::new(primitives.collect::<Vec<_>>());
+    let mut linked: Vec<Linked<'_>> = Vec::new();
+    for ((&tree, (program, alike)), primitives) in trees.iter().zip(&*programs).zip(&*primitives) {
+        let ids: Vec<FnId> = program.ids().collect();
+        let known = linked.first().filter(|_| *alike);
+        let resolved = parallel::map(&ids, |&id| match known {
+            Some(known) if program.shares(known.program, id) => {
+                known.resolved[id.0 as usize].clone()
+            }
+            _ => Arc::new(resolve(program, primitives, id)),
+        });
+        linked.push(Linked { tree, program, primitives, resolved });
+    }
+    let linked = ManuallyDrop::new(linked);
+    work(&linked)
+}
+
 /// Does `work` on the summaries of a tree.
+fn summarised<R: Send>(
+    linked: &Linked<'_>,
+    work: impl FnOnce(&mut Summaries<'_>, &[Command]) -> R + Send,
+) -> R {
+    deep(|| {
+        let Linked { tree, program, primitives, resolved } = linked;
+        let contracts = tables::contracts(&tree.version);
+        let hooks = ManuallyDrop::new(Hooks::new(program, resolved));
+        let summaries = Summaries::new(program, primitives, contracts, &hooks, resolved);
+        let mut summaries = ManuallyDrop::new(summaries);
+        let commands: Vec<Command> = tree.commands.values().flatten().cloned().collect();
+        work(&mut summaries, &commands)
+    })
+}
+
+/// Does `work` on the summaries of one tree.
 pub(super) fn with_summaries<R: Send>(
     tree: &Tree,
     work: impl FnOnce(&mut Summaries<'_>, &[Command]) -> R + Send,
 ) -> R {
-    deep(|| {
-        let files = tree.files.iter().map(|(path, facts)| (path.clone(), facts.clone())).collect();
-        let program = Program::new(files);
-        let contracts = tables::contracts(&tree.version);
-        let primitives = Primitives::new(&program, contracts);
-        let ids: Vec<_> = program.ids().collect();
-        let resolved: Vec<Arc<Resolved>> =
-            parallel::map(&ids, |&id| Arc::new(resolve(&program, &primitives, id)));
-        let hooks = Hooks::new(&program, &resolved);
-        let mut summaries = Summaries::new(&program, &primitives, contracts, &hooks, &resolved);
-        let commands: Vec<Command> = tree.commands.values().flatten().cloned().collect();
-        let result = work(&mut summaries, &commands);
-        // Millions of small pieces, which the end of the program frees at once.
-        std::mem::forget(summaries);
-        std::mem::forget((hooks, resolved, primitives, program));
-        result
-    })
+    linked(&[tree], |linked| summarised(&linked[0], work))
 }
 
 /// Analyses a tree; `states` names the files whose lock states are wanted.
 pub fn analyse(tree: &Tree, states: &BTreeSet<String>) -> Analysis {
-    with_summaries(tree, |summaries, commands| {
-        let contexts = contexts::all(summaries, commands);
-        let judged = judge::findings(summaries, &contexts);
-        Analysis {
-            findings: ranked(judged),
-            states: States::new(summaries, &contexts, |path| states.contains(path)),
-            given_up: summaries.given_up(),
-        }
+    analyse_all(&[tree], states).swap_remove(0)
+}
+
+/// Analyses trees, of which the first is what patches make the others of.
+pub fn analyse_all(trees: &[&Tree], states: &BTreeSet<String>) -> Vec<Analysis> {
+    linked(trees, |linked| {
+        parallel::apart(linked, |linked| {
+            summarised(linked, |summaries, commands| {
+                let contexts = contexts::all(summaries, commands);
+                let judged = judge::findings(summaries, &contexts);
+                Analysis {
+                    findings: ranked(judged),
+                    states: States::new(summaries, &contexts, |path| states.contains(path)),
+                    given_up: summaries.given_up(),
+                }
+            })
+        })
     })
 }
 

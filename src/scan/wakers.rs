@@ -34,8 +34,17 @@ impl Wakers {
     pub fn new(summaries: &Summaries<'_>, contexts: &[Context]) -> Wakers {
         let mut sites: Map<Key, Vec<Site>> = Map::default();
         let mut readers_take_bql = None;
+        let wakes = |event: &Event| matches!(event.what, What::Wake { object: Some(_), .. });
+        let count = summaries.count() as NodeId;
+        let wakers: Vec<bool> =
+            (0..count).map(|node| summaries.outcome(node).events.iter().any(wakes)).collect();
+        let mut seen = vec![false; summaries.count()];
         for (number, context) in contexts.iter().enumerate() {
             for &node in &context.order {
+                let again = std::mem::replace(&mut seen[node as usize], true);
+                if again && !wakers[node as usize] {
+                    continue;
+                }
                 for event in &summaries.outcome(node).events {
                     match event.what {
                         What::Wake { object: Some(key), .. } => {
@@ -49,7 +58,7 @@ impl Wakers {
                         _ => {}
                     }
                 }
-                if readers_take_bql.is_none() {
+                if readers_take_bql.is_none() && !again {
                     readers_take_bql = reader_below(summaries, node);
                 }
             }

@@ -63,6 +63,7 @@ impl Report {
             report.problems.extend(tables.problems());
             report.conform.extend(run.conform.as_ref().map(|conform| conform.outcome(number)));
         }
+        both_sides(runs, &mut report);
         let refused = report.conform.iter().any(|outcome| !outcome.accepted);
         report.verdict = match (report.findings.is_empty() && !refused, report.problems.is_empty())
         {
@@ -71,6 +72,27 @@ impl Report {
             (true, false) => Verdict::Inconclusive,
         };
         report
+    }
+}
+
+/// A source's and a destination's log, given together, are of one migration. Not
+/// compared where a log is not whole: what is not there may have been in it.
+fn both_sides<O: Observer>(runs: &[Run<O>], report: &mut Report) {
+    let ([first, second], [of_first, of_second]) = (runs, &mut report.conform[..]) else { return };
+    let (Some(a), Some(b)) = (&first.conform, &second.conform) else { return };
+    if !report.problems.is_empty() || !of_first.accepted || !of_second.accepted {
+        return;
+    }
+    let compared = if a.is_source_of(b) {
+        a.compare(of_first, b, of_second)
+    } else if b.is_source_of(a) {
+        b.compare(of_second, a, of_first)
+    } else {
+        return;
+    };
+    if !compared {
+        let message = "the logs have too many messages to be compared".into();
+        report.problems.push(super::Problem { log: 0, message, count: 1, line: 0 });
     }
 }
 

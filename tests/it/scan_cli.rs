@@ -277,9 +277,20 @@ fn a_baseline_grows_only_when_asked_and_shrinks_by_itself() {
     assert_eq!(place.scan(&update).0, 0);
     assert!(!fs::read_to_string(&file).expect("written").contains("box_take"));
     place.write("migration/box.c", BAD.as_bytes());
-    refused(place.scan(&update), 2, "1 findings are not in");
+    refused(place.scan(&update), 2, "1 finding is not in");
     fs::write(&file, "{ \"schema\": 1,").expect("written");
     refused(place.scan(&["--baseline", &file]), 2, "known.json:1:");
+}
+
+#[test]
+fn a_patch_is_tried_before_the_tree_is_parsed() {
+    let place = Place::of("tried", BAD);
+    let other = place.beside("other.patch", &FIX.replace("box->used) {", "box->full) {"));
+    refused(place.scan(&["--patch", &other]), 5, "does not fit");
+    assert!(!place.cache.exists(), "nothing was parsed, so nothing is kept");
+    let fix = place.beside("fix.patch", FIX);
+    assert_eq!(place.scan(&["--patch", &fix]).0, 0);
+    assert!(place.cache.exists());
 }
 
 #[test]
@@ -365,6 +376,9 @@ fn what_is_no_c_is_told() {
     told("line", "int x = 1 + ".repeat(900_000).as_bytes(), "b/bad.c:1:1: problem: not C");
     // One word that is no declaration: there is nothing in it to find.
     hostile("word", &[("a.c", "a".repeat(10_000_000).as_bytes())]);
+    // One error, and no function.
+    told("prose", b"The quick brown fox; jumps over (the lazy dog.\n", "problem: not C");
+    told("table", "FROB(a, b) THE { c\n".repeat(9).as_bytes(), "problem: not C");
 }
 
 #[test]

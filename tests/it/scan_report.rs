@@ -322,6 +322,22 @@ fn hostile() -> Report {
     report
 }
 
+#[test]
+fn a_function_without_a_name_is_named_by_its_place() {
+    let one = |function: &str, line| Unparsed {
+        function: function.into(),
+        path: "qga/odd.h".into(),
+        line,
+    };
+    let report = Report { functions_unparsed: vec![one("", 97), one("frob", 110)], ..report() };
+    let said = |format| render(&report, &|_| None, Options { format, all: false, colour: false });
+    let text = said(Format::Text);
+    assert!(text.contains("\n  a function without a name qga/odd.h:97\n"), "{text}");
+    assert!(text.contains("\n  frob() qga/odd.h:110\n"), "{text}");
+    let sarif = said(Format::Sarif);
+    assert!(sarif.contains("\"a function without a name was not understood: not checked\""));
+}
+
 /// A source with what breaks terminals, on every line.
 fn hostile_source(_: &str) -> Option<Arc<[u8]>> {
     let line = b"\xff\xfe\x1b[2J\x00 \xe2\x80\xae call(\x9b);\r\n";

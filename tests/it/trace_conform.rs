@@ -3,7 +3,7 @@
 
 use crate::trace::capture;
 use bqlcheck::explore;
-use bqlcheck::report::{Recording, qemu_logs};
+use bqlcheck::report::{QemuLogs, Recording, qemu_logs};
 use bqlcheck::sim::{Migration, Plan, Scenario, Size};
 use bqlcheck::trace::conform::Conform;
 use bqlcheck::trace::{Options, Report, Run};
@@ -18,6 +18,15 @@ fn conform(log: &str, plan: &Plan) -> Report {
     Report::of(&[run])
 }
 
+/// A run of `plan` in `scenario`, as its logs.
+pub fn emitted(plan: &Plan, scenario: &Scenario, seed: u64) -> QemuLogs {
+    let size = Size::named(&scenario.size).expect("built in");
+    let program = Migration::new(plan.clone(), scenario.clone(), size);
+    let program = Arc::new(program.expect("they go together"));
+    let run = explore::random_run(&program, seed);
+    qemu_logs(&Recording::run(&program, &run), plan)
+}
+
 #[test]
 fn every_run_of_the_simulator_is_accepted() {
     for name in Scenario::names() {
@@ -25,11 +34,7 @@ fn every_run_of_the_simulator_is_accepted() {
         for plan in scenario.expect.keys() {
             let plan = Plan::built_in(plan).expect("built in");
             for seed in 1..=5 {
-                let size = Size::named(&scenario.size).expect("built in");
-                let program = Migration::new(plan.clone(), scenario.clone(), size);
-                let program = Arc::new(program.expect("they go together"));
-                let run = explore::random_run(&program, seed);
-                let logs = qemu_logs(&Recording::run(&program, &run), &plan);
+                let logs = emitted(&plan, &scenario, seed);
                 for log in [&logs.destination, &logs.source] {
                     if log.is_empty() {
                         continue;

@@ -8,7 +8,9 @@ mod types;
 
 use elf::Elf;
 use frames::Frames;
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 use types::Types;
 
 /// A function that an address lies in.
@@ -26,6 +28,8 @@ pub struct Symbols {
     types: Types,
     frames: Frames,
     source: PathBuf,
+    /// What was asked for before.
+    known: Mutex<HashMap<u64, Vec<Frame>>>,
 }
 
 impl Symbols {
@@ -37,15 +41,19 @@ impl Symbols {
         let types = Types::new(&elf).map_err(told)?;
         let frames = Frames::new(&types).map_err(told)?;
         let source = source.canonicalize().unwrap_or_else(|_| source.to_path_buf());
-        Ok(Symbols { elf, types, frames, source })
+        Ok(Symbols { elf, types, frames, source, known: Mutex::default() })
     }
 
     /// The functions at `address`: what was inlined there first, each inside the
     /// next. Empty if it is in none.
     pub fn frames(&self, address: u64) -> Vec<Frame> {
-        let mut frames = self.frames.at(address);
-        frames.iter_mut().for_each(|frame| frame.file = self.shorten(&frame.file));
-        frames
+        let mut known = self.known.lock().expect("no panic while held");
+        let frames = known.entry(address).or_insert_with(|| {
+            let mut frames = self.frames.at(address);
+            frames.iter_mut().for_each(|frame| frame.file = self.shorten(&frame.file));
+            frames
+        });
+        frames.clone()
     }
 
     /// The variable that `address` lies in, with the member: `mis_current`,
@@ -54,9 +62,12 @@ impl Symbols {
         let found = self.elf.variable(address)?;
         let name = &found.name;
         let offset = address - found.address;
+        if offset == 0 {
+            // The debug information need not be searched for that.
+            return Some(name.clone());
+        }
         match self.types.variable_member(name, found.address, offset) {
             Some(member) => Some(joined(name, &member)),
-            None if offset == 0 => Some(name.clone()),
             None => Some(format!("{name}+{offset:#x}")),
         }
     }

@@ -78,7 +78,7 @@ fn invocation(shown: &Shown<'_>) -> Invocation {
         notification(&problem.path, problem.line, clean(&problem.message).into_owned())
     });
     let unparsed = report.functions_unparsed.iter().map(|one| {
-        let text = format!("{}() was not understood: not checked", clean(&one.function));
+        let text = format!("{} was not understood: not checked", clean(&one.name()));
         notification(&one.path, one.line, text)
     });
     Invocation {

@@ -165,7 +165,7 @@ fn unread(shown: &Shown<'_>) -> String {
     let named = if shown.all { count } else { count.min(NAMED) };
     let mut rows: String = report.functions_unparsed[..named]
         .iter()
-        .map(|one| fold(2, &format!("{}() {}", clean(&one.function), place(&one.path, one.line))))
+        .map(|one| fold(2, &format!("{} {}", clean(&one.name()), place(&one.path, one.line))))
         .collect();
     if named < count {
         rows += &format!("  and {} more; --all names them\n", count - named);

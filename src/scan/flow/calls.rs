@@ -14,17 +14,17 @@ use crate::scan::tables::{self, WaitKind};
 impl Flow<'_, '_> {
     pub(super) fn call(&mut self, call: &CallStep, mut state: State, next: &mut Vec<State>) {
         let at = (call.line, call.column, call.conditional);
-        for &var in &call.forget {
+        for &var in &*call.forget {
             state.learn(var, ANY);
         }
         if let Some(lock) = call.lock {
             return self.lock_call(lock, call, state, next);
         }
-        for &registrar in &call.register {
+        for &registrar in call.register {
             let row = &tables::roots().registrars[usize::from(registrar)];
             if let Some(arg) = call.args.get(row.callback).filter(|arg| !arg.functions.is_empty()) {
                 let place = row.place.and_then(|at| call.args.get(at)).and_then(|arg| arg.word);
-                let functions = arg.functions.clone();
+                let functions = arg.functions.to_vec();
                 self.event(What::Register { registrar, functions, place }, at, &state);
             }
         }
@@ -53,30 +53,30 @@ impl Flow<'_, '_> {
         if self.contracts(name, call, &state) {
             return next.push(state);
         }
-        match &call.invoke {
+        match call.invoke {
             Invoke::Nothing => {
                 if !call.predicate {
-                    state.learn(call.temp, ANY);
+                    state.result(call, ANY);
                 }
                 next.push(state);
             }
             Invoke::Param(param) => {
-                let row = (*param, state.bql, self.entry.coroutine);
+                let row = (param, state.bql, self.entry.coroutine);
                 if !self.out.param_calls.contains(&row) {
                     self.out.param_calls.push(row);
                 }
-                state.learn(call.temp, ANY);
+                state.result(call, ANY);
                 next.push(state);
             }
             Invoke::Hook(key) => {
                 let entry = Entry::plain(state.bql, self.entry.coroutine);
-                self.edge(To::Hook(*key, entry), name, at, &state);
+                self.edge(To::Hook(key, entry), name, at, &state);
                 // What a hook does to the lock is left open, unless there is one
                 // function alone.
-                match self.summaries.only_target(*key) {
+                match self.summaries.only_target(key) {
                     Some(target) => self.enter(&[target], name, call, state, next),
                     None => {
-                        state.learn(call.temp, ANY);
+                        state.result(call, ANY);
                         next.push(state);
                     }
                 }
@@ -123,9 +123,9 @@ impl Flow<'_, '_> {
             let node = self.summaries.node(function, entry, self.user);
             self.edge(To::Node(node), name, at, &state);
             self.callbacks(node, call, name, &state);
-            let acquires = self.summaries.outcome(node).acquires.clone();
-            for lock in acquires {
-                let lock = substitute(&lock, &call.args);
+            let below = self.summaries.outcome(node);
+            for lock in &below.acquires {
+                let lock = self.substitute(lock, &call.args);
                 if state.dropped.iter().any(|d| *d == lock || d.is(&lock)) {
                     continue;
                 }
@@ -135,7 +135,7 @@ impl Flow<'_, '_> {
                 }
                 self.acquires(&lock);
             }
-            if let Some(mut dropped) = self.summaries.outcome(node).polls.clone() {
+            if let Some(mut dropped) = below.polls.clone() {
                 for held in state.keys() {
                     if held != RCU && !dropped.contains(&held) {
                         self.event(What::PollsWith(held, node), at, &state);
@@ -144,19 +144,18 @@ impl Flow<'_, '_> {
                 dropped.extend(state.dropped.iter().map(|dropped| dropped.key));
                 self.polls(dropped);
             }
-            let exits = self.summaries.outcome(node).exits.clone();
-            for exit in &exits {
+            for exit in &below.exits {
                 let mut state = state.clone();
                 state.bql = exit.bql;
                 for lock in &exit.dropped {
-                    unlock(&mut state, &substitute(lock, &call.args));
+                    unlock(&mut state, &self.substitute(lock, &call.args));
                 }
                 for lock in &exit.taken {
                     if state.held.len() < 8 {
-                        state.held.push(substitute(lock, &call.args));
+                        state.held.push(self.substitute(lock, &call.args));
                     }
                 }
-                state.learn(call.temp, exit.signs);
+                state.result(call, exit.signs);
                 match outs.iter_mut().find(|out| out.same_locks(&state)) {
                     Some(out) => {
                         out.join(&state);
@@ -170,10 +169,10 @@ impl Flow<'_, '_> {
             let mut state = state;
             if !signs_known {
                 let same = outs.iter().find(|out| out.same_locks(&state));
-                let signs = same.map_or(ANY, |out| out.signs(call.temp));
-                state.learn(call.temp, signs);
+                let signs = same.and_then(|out| Some(out.signs(call.temp?))).unwrap_or(ANY);
+                state.result(call, signs);
             } else if !call.predicate {
-                state.learn(call.temp, ANY);
+                state.result(call, ANY);
             }
             next.push(state);
         } else {
@@ -183,10 +182,10 @@ impl Flow<'_, '_> {
 
     /// Functions that are passed and called below: an edge from this call to each.
     fn callbacks(&mut self, node: NodeId, call: &CallStep, name: Sym, state: &State) {
-        let calls = self.summaries.outcome(node).param_calls.clone();
-        for (param, bql, coroutine) in calls {
+        let below = self.summaries.outcome(node);
+        for &(param, bql, coroutine) in &below.param_calls {
             let Some(arg) = call.args.get(usize::from(param)) else { continue };
-            for &function in &arg.functions {
+            for &function in arg.functions {
                 if self.summaries.is_relevant(function) {
                     let entry = Entry::plain(bql, coroutine);
                     let to = self.summaries.node(function, entry, self.user);
@@ -227,28 +226,28 @@ impl Flow<'_, '_> {
         }
         entry
     }
-}
 
-/// A callee's object in terms of the caller.
-fn substitute(object: &Object, args: &[Arg]) -> Object {
-    let unknown = |key| Object { key, place: Place { root: Root::Unknown, fields: Vec::new() } };
-    match object.place.root {
-        Root::Param(at) => {
-            let Some(arg) = args.get(usize::from(at)) else { return unknown(object.key) };
-            let key = match (object.place.fields.is_empty(), arg.key) {
-                // The parameter itself is the lock.
-                (true, Some(key)) => key,
-                _ => object.key,
-            };
-            match &arg.place {
-                Some(place) => {
-                    let fields = place.fields.iter().chain(&object.place.fields).copied().collect();
-                    Object { key, place: Place { root: place.root, fields } }
+    /// A callee's object in terms of the caller.
+    fn substitute(&self, object: &Object, args: &[Arg<'_>]) -> Object {
+        let unknown =
+            |key| Object { key, place: Place { root: Root::Unknown, fields: Vec::new() } };
+        match object.place.root {
+            Root::Param(at) => {
+                let Some(arg) = args.get(usize::from(at)) else { return unknown(object.key) };
+                // The parameter itself may be the lock.
+                let itself = object.place.fields.is_empty();
+                let key = if itself { arg.key(&self.scope) } else { None };
+                let key = key.unwrap_or(object.key);
+                match arg.place(&self.scope) {
+                    Some(mut place) => {
+                        place.fields.extend(&object.place.fields);
+                        Object { key, place }
+                    }
+                    None => unknown(key),
                 }
-                None => unknown(key),
             }
+            Root::Local(_) => unknown(object.key),
+            Root::Global(_) | Root::Call(_) | Root::Unknown => object.clone(),
         }
-        Root::Local(_) => unknown(object.key),
-        Root::Global(_) | Root::Call(_) | Root::Unknown => object.clone(),
     }
 }

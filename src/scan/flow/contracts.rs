@@ -16,7 +16,10 @@ impl Flow<'_, '_> {
         let at = (call.line, call.column, call.conditional);
         for (row, guarded) in self.summaries.primitives.guarded.iter().enumerate() {
             let given = guarded.calls.contains(&name)
-                && call.args.iter().any(|arg| arg.key.is_some_and(|key| guarded.is(key)));
+                && call
+                    .args
+                    .iter()
+                    .any(|arg| arg.key(&self.scope).is_some_and(|key| guarded.is(key)));
             if given && !state.held.iter().any(|held| held.key == guarded.lock) {
                 self.event(What::Guarded(row as u16), at, state);
             }
@@ -54,9 +57,7 @@ impl Flow<'_, '_> {
                 }
             }
         }
-        if let Invoke::Functions(functions) = &call.invoke
-            && let [function] = functions[..]
-        {
+        if let Invoke::Functions(&[function]) = call.invoke {
             if !stop
                 && let Some((held, ..)) = self.summaries.asserted(function)
                 && held != state.bql

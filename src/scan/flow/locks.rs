@@ -56,7 +56,7 @@ impl Flow<'_, '_> {
         next: &mut Vec<State>,
     ) {
         let at = (call.line, call.column, call.conditional);
-        let object = call.object.clone();
+        let object = call.object.as_deref().cloned();
         match lock {
             LockCall::BqlLock => {
                 if state.bql {
@@ -77,16 +77,16 @@ impl Flow<'_, '_> {
                 next.push(state);
             }
             LockCall::BqlLocked => {
-                state.learn(call.temp, if state.bql { POSITIVE } else { ZERO });
+                state.result(call, if state.bql { POSITIVE } else { ZERO });
                 next.push(state);
             }
             LockCall::InVcpu => {
                 // Who has no BQL here is no main thread.
-                state.learn(call.temp, if state.bql { ANY } else { POSITIVE });
+                state.result(call, if state.bql { ANY } else { POSITIVE });
                 next.push(state);
             }
             LockCall::InCoroutine => {
-                state.learn(call.temp, if self.entry.coroutine { POSITIVE } else { ZERO });
+                state.result(call, if self.entry.coroutine { POSITIVE } else { ZERO });
                 next.push(state);
             }
             LockCall::Lock | LockCall::LockOf(_) => {
@@ -96,9 +96,9 @@ impl Flow<'_, '_> {
             LockCall::TryLock => {
                 let Some(object) = object else { return next.push(state) };
                 let mut busy = state.clone();
-                busy.learn(call.temp, TRUE);
+                busy.result(call, TRUE);
                 next.push(busy);
-                state.learn(call.temp, ZERO);
+                state.result(call, ZERO);
                 if state.held.len() < 8 {
                     state.held.push(object);
                 }

@@ -13,7 +13,7 @@ mod state;
 pub use outcome::{Edge, Entry, Event, Exit, Outcome, To, What};
 
 use super::ir::Guard;
-use super::place::{Object, RCU, Root};
+use super::place::{Object, RCU, Root, Scope};
 use super::program::FnId;
 use super::resolve::{ANY, Block, Step, Var, Way};
 use super::summary::{NodeId, Summaries};
@@ -24,7 +24,7 @@ use state::{GUARDED_BQL, State, unlock};
 const STATES: usize = 16;
 
 /// Follows every path of `id` from `entry`.
-pub fn run(summaries: &mut Summaries<'_>, id: FnId, entry: Entry, user: NodeId) -> Outcome {
+pub fn run<'p>(summaries: &mut Summaries<'p>, id: FnId, entry: Entry, user: NodeId) -> Outcome {
     let resolved = summaries.resolved(id);
     let mut first = State {
         bql: entry.bql,
@@ -37,6 +37,7 @@ pub fn run(summaries: &mut Summaries<'_>, id: FnId, entry: Entry, user: NodeId) 
         first.learn(var, entry.signs(at));
     }
     let mut flow = Flow {
+        scope: Scope::new(summaries.program, id),
         summaries,
         entry,
         user,
@@ -60,10 +61,11 @@ pub fn run(summaries: &mut Summaries<'_>, id: FnId, entry: Entry, user: NodeId) 
 }
 
 struct Flow<'s, 'p> {
+    scope: Scope<'p>,
     summaries: &'s mut Summaries<'p>,
     entry: Entry,
     user: NodeId,
-    params: &'s [Var],
+    params: &'p [Var],
     out: Outcome,
     /// By block: the states met, and whether each waits in the queue.
     states: Vec<Vec<(State, bool)>>,
@@ -91,13 +93,12 @@ impl Flow<'_, '_> {
     }
 
     fn block(&mut self, block: &Block, state: State) {
-        let mut states = vec![state];
-        for step in &block.ops {
-            let mut next: Vec<State> = Vec::with_capacity(states.len());
-            for state in states {
+        let (mut states, mut next) = (vec![state], Vec::new());
+        for step in block.ops.iter().filter(|step| !matches!(step, Step::Idle(_))) {
+            for state in states.drain(..) {
                 self.step(step, state, &mut next);
             }
-            states = next;
+            std::mem::swap(&mut states, &mut next);
             if states.is_empty() {
                 return;
             }
@@ -183,7 +184,7 @@ impl Flow<'_, '_> {
                     }
                     state.done.retain(|lock| lock.place.root != *root);
                 }
-                for &var in forget {
+                for &var in &**forget {
                     state.learn(var, ANY);
                 }
                 if let Some(var) = var {
@@ -203,7 +204,7 @@ impl Flow<'_, '_> {
                         next.push(state);
                     }
                     Guard::Rcu => self.lock(Object::only(RCU), true, at, state, next),
-                    Guard::Mutex => self.lock(lock.clone(), false, at, state, next),
+                    Guard::Mutex => self.lock((**lock).clone(), false, at, state, next),
                 }
             }
             Step::Leave { guard, lock } => {
@@ -233,6 +234,7 @@ impl Flow<'_, '_> {
                 }
             }
             Step::Call(call) => self.call(call, state, next),
+            Step::Idle(_) => next.push(state),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::scan::place::{Key, NONE, Object};
 use crate::scan::program::Sym;
-use crate::scan::resolve::{ANY, POSITIVE, Signs, Value, Var, ZERO};
+use crate::scan::resolve::{ANY, CallStep, POSITIVE, Signs, Value, Var, ZERO};
 
 /// The marker of a BQL that a guard took.
 pub(super) const GUARDED_BQL: Key = Key { owner: NONE, name: Sym(u32::MAX - 5) };
@@ -39,6 +39,13 @@ impl State {
             Ok(at) => self.known[at].1 = signs,
             Err(_) if signs == ANY => {}
             Err(at) => self.known.insert(at, (var, signs)),
+        }
+    }
+
+    /// Learns what a call gives.
+    pub(super) fn result(&mut self, call: &CallStep<'_>, signs: Signs) {
+        if let Some(temp) = call.temp {
+            self.learn(temp, signs);
         }
     }
 

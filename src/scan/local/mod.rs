@@ -30,7 +30,7 @@ pub(super) fn findings(
     let callbacks = locks_of_callbacks(summaries);
     let mut needs: Map<NodeId, Vec<Need>> = Map::default();
     for id in summaries.program.ids() {
-        if !works_on_locks(&summaries.resolved(id)) {
+        if !works_on_locks(summaries.resolved(id)) {
             continue;
         }
         let mut node = summaries.root(id, Entry::plain(false, false));
@@ -41,8 +41,9 @@ pub(super) fn findings(
         twice(summaries, node, &callbacks, found);
         unbalanced(summaries, node, found);
     }
-    for context in contexts {
-        for &node in &context.order {
+    let mut seen = vec![false; summaries.count()];
+    for &node in contexts.iter().flat_map(|context| &context.order) {
+        if !std::mem::replace(&mut seen[node as usize], true) {
             collect_needs(summaries, node, &mut needs);
         }
     }

@@ -71,11 +71,7 @@ pub struct Asked {
 pub fn about(tree: &Tree, word: &str) -> Result<About, Unknown> {
     with_summaries(tree, |summaries, commands| {
         let word = Word::find(summaries, word)?;
-        let mut wanted = word.functions.clone();
-        for &hook in &word.hooks {
-            wanted.extend(summaries.hooks.targets(hook).iter().map(|target| target.function));
-        }
-        attend(summaries, &wanted);
+        attend(summaries, &word.meant(summaries));
         let contexts = contexts::whole(summaries, commands);
         let mut unparsed = Set::default();
         for file in &summaries.program.files {

@@ -80,11 +80,7 @@ struct Site {
 pub fn callers(tree: &Tree, word: &str) -> Result<Calls, Unknown> {
     with_summaries(tree, |summaries, commands| {
         let word = Word::find(summaries, word)?;
-        let mut wanted = word.functions.clone();
-        for &hook in &word.hooks {
-            wanted.extend(summaries.hooks.targets(hook).iter().map(|target| target.function));
-        }
-        attend(summaries, &wanted);
+        attend(summaries, &word.meant(summaries));
         let contexts = contexts::whole(summaries, commands);
         let sites = calling(summaries, &word);
         Ok(answer(summaries, &contexts, &word, sites))
@@ -135,7 +131,7 @@ pub fn of_function(summaries: &Summaries<'_>, contexts: &[Context], id: FnId) ->
 fn each(summaries: &Summaries<'_>, id: FnId, mut see: impl FnMut(&CallStep)) {
     let resolved = summaries.resolved(id);
     for step in resolved.blocks.iter().flat_map(|block| &block.ops) {
-        if let Step::Call(call) = step {
+        if let Step::Call(call) | Step::Idle(call) = step {
             see(call);
         }
     }
@@ -158,7 +154,7 @@ fn site(caller: FnId, call: &CallStep, callee: String, reach: Reach) -> Site {
 fn passed(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
     let program = summaries.program;
     let name = call.name.map_or("?", |name| program.text(name));
-    let functions = call.args.iter().flat_map(|arg| &arg.functions);
+    let functions = call.args.iter().flat_map(|arg| arg.functions);
     let one = |&function: &FnId| {
         let callee = program.name_of(function).to_owned();
         let mut site = site(id, call, callee, Reach::Functions(vec![function]));
@@ -228,7 +224,7 @@ fn called(summaries: &Summaries<'_>, id: FnId, call: &CallStep) -> Vec<Site> {
     match (&call.invoke, call.name) {
         (Invoke::Functions(functions), _) if !calls_argument(summaries, call) => {
             let callee = program.name_of(functions[0]).to_owned();
-            sites.push(site(id, call, callee, Reach::Functions(functions.clone())));
+            sites.push(site(id, call, callee, Reach::Functions(functions.to_vec())));
         }
         (Invoke::Hook(key), _) => {
             sites.push(site(id, call, key.text(program), Reach::Hook(*key)));

@@ -171,7 +171,7 @@ impl Search {
         }
         let resolved = summaries.resolved(id);
         for op in resolved.blocks.iter().flat_map(|block| &block.ops) {
-            if let Op::Call(call) = op
+            if let Op::Call(call) | Op::Idle(call) = op
                 && call.invoke == Invoke::Nothing
                 && let Some(name) = call.name.filter(|name| unparsed.contains(name))
             {

@@ -68,7 +68,7 @@ struct Partial {
 /// is as `bql` says, if it says.
 pub fn paths(tree: &Tree, from: &str, to: &str, bql: Option<bool>) -> Result<Paths, Unknown> {
     with_summaries(tree, |summaries, commands| {
-        let begin = functions(summaries, &Word::find(summaries, from)?);
+        let begin = Word::find(summaries, from)?.meant(summaries);
         let end = Word::find(summaries, to)?;
         attend(summaries, &begin);
         attend(summaries, &end.functions);
@@ -111,17 +111,6 @@ pub fn paths(tree: &Tree, from: &str, to: &str, bql: Option<bool>) -> Result<Pat
             more,
         })
     })
-}
-
-/// The functions of a word, those that its members hold included.
-fn functions(summaries: &Summaries<'_>, word: &Word) -> Vec<FnId> {
-    let mut functions = word.functions.clone();
-    for &hook in &word.hooks {
-        functions.extend(summaries.hooks.targets(hook).iter().map(|target| target.function));
-    }
-    functions.sort();
-    functions.dedup();
-    functions
 }
 
 impl Graph {

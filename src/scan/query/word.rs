@@ -63,6 +63,17 @@ impl Word {
         self.hooks.iter().any(|hook| *hook == key || (unknown && hook.name == key.name))
     }
 
+    /// The functions that it names, and those that its members hold.
+    pub fn meant(&self, summaries: &Summaries<'_>) -> Vec<FnId> {
+        let mut functions = self.functions.clone();
+        for &hook in &self.hooks {
+            functions.extend(summaries.hooks.targets(hook).iter().map(|target| target.function));
+        }
+        functions.sort();
+        functions.dedup();
+        functions
+    }
+
     /// Where its functions stand.
     pub fn defined(&self, program: &Program) -> Vec<Defined> {
         self.functions.iter().map(|&id| defined(program, id)).collect()
@@ -101,7 +112,7 @@ fn members(summaries: &Summaries<'_>, name: Option<Sym>) -> Vec<Key> {
 fn calls(summaries: &Summaries<'_>, id: FnId, asked: impl Fn(&CallStep) -> bool) -> bool {
     let resolved = summaries.resolved(id);
     let mut steps = resolved.blocks.iter().flat_map(|block| &block.ops);
-    steps.any(|step| matches!(step, Step::Call(call) if asked(call)))
+    steps.any(|step| matches!(step, Step::Call(call) | Step::Idle(call) if asked(call)))
 }
 
 /// Has calls of `functions` kept in whoever leads to them.
@@ -111,7 +122,7 @@ pub fn attend(summaries: &mut Summaries<'_>, functions: &[FnId]) {
     for id in summaries.program.ids() {
         let resolved = summaries.resolved(id);
         for step in resolved.blocks.iter().flat_map(|block| &block.ops) {
-            let Step::Call(call) = step else { continue };
+            let (Step::Call(call) | Step::Idle(call)) = step else { continue };
             match &call.invoke {
                 Invoke::Functions(functions) => {
                     functions.iter().for_each(|f| callers[f.0 as usize].push(id));

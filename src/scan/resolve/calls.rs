@@ -4,16 +4,16 @@
 
 use super::Resolver;
 use super::primitives::LockCall;
-use super::steps::{Arg, CallStep, Invoke};
+use super::steps::{ANY, Arg, CallStep, Invoke, POSITIVE, Value, signs};
 use crate::scan::ir::{Base, Call, Callee, Expr, Name, Path};
 use crate::scan::place::{AIO_CONTEXT, Key, Object, Place, Root, UNKNOWN};
 use crate::scan::program::{FnId, Sym};
 use crate::scan::tables;
 
-impl Resolver<'_> {
-    pub(super) fn call(&mut self, call: &Call) -> CallStep {
-        let temp = self.temp(call.temp);
-        let args: Vec<Arg> = call.args.iter().map(|arg| self.arg(arg)).collect();
+impl<'p> Resolver<'p> {
+    pub(super) fn call(&mut self, call: &'p Call) -> CallStep<'p> {
+        let temp = self.temps.get(&call.temp).copied();
+        let args: Box<[Arg<'p>]> = call.args.iter().map(|arg| self.arg(arg)).collect();
         let mut step = CallStep {
             name: None,
             lock: None,
@@ -21,21 +21,23 @@ impl Resolver<'_> {
             wait: None,
             mutex: None,
             wake: None,
-            register: Vec::new(),
+            register: &[],
             invoke: Invoke::Nothing,
             line: call.line,
             column: call.column,
             conditional: call.conditional,
             temp,
             args,
-            forget: Vec::new(),
-            predicate: self.predicates.values().any(|&var| var == temp),
+            forget: Box::default(),
+            predicate: temp.is_some_and(|temp| self.predicates.values().any(|&var| var == temp)),
         };
+        let mut forget = Vec::new();
         for arg in &call.args {
             if let Expr::Path(path @ Path { address: true, .. }) = arg {
-                step.forget.extend(self.forgets(path));
+                forget.extend(self.forgets(path));
             }
         }
+        step.forget = forget.into();
         match &call.callee {
             Callee::Name(name) => {
                 let sym = self.scope.sym(*name);
@@ -59,7 +61,7 @@ impl Resolver<'_> {
         step
     }
 
-    fn named(&mut self, sym: Sym, call: &Call, step: &mut CallStep) {
+    fn named(&mut self, sym: Sym, call: &Call, step: &mut CallStep<'p>) {
         let object = |at: Option<usize>| {
             let mut object = at.and_then(|at| call.args.get(at)).and_then(|arg| match arg {
                 Expr::Path(path) => Some(self.scope.object(path)),
@@ -70,7 +72,7 @@ impl Resolver<'_> {
             {
                 object.key = other;
             }
-            object
+            object.map(Box::new)
         };
         let unknown = Object {
             key: Key { owner: UNKNOWN, name: sym },
@@ -84,14 +86,15 @@ impl Resolver<'_> {
             step.object = match lock {
                 LockCall::LockOf(key) | LockCall::UnlockOf(key) => Some(match object(Some(0)) {
                     // `bdrv_dirty_bitmap_lock(bitmap)` is of that bitmap.
-                    Some(Object { mut place, .. }) => {
-                        place.fields.push(key.name);
-                        Object { key, place }
+                    Some(mut object) => {
+                        object.place.fields.push(key.name);
+                        object.key = key;
+                        object
                     }
-                    None => Object::only(key),
+                    None => Box::new(Object::only(key)),
                 }),
-                _ if is_aio => Some(Object { key: AIO_CONTEXT, ..unknown }),
-                _ => Some(object(Some(0)).unwrap_or(unknown)),
+                _ if is_aio => Some(Box::new(Object { key: AIO_CONTEXT, ..unknown })),
+                _ => Some(object(Some(0)).unwrap_or_else(|| Box::new(unknown))),
             };
             return;
         }
@@ -106,60 +109,66 @@ impl Resolver<'_> {
             step.object = object(tables::waits().wakes[usize::from(at)].object);
         }
         if let Some(rows) = self.primitives.registrars.get(&sym) {
-            step.register.clone_from(rows);
+            step.register = rows;
         }
         if step.wait.is_none() && step.wake.is_none() && step.register.is_empty() {
             let functions = self.scope.program.lookup(self.scope.file, sym);
             if !functions.is_empty() {
-                step.invoke = Invoke::Functions(functions.to_vec());
+                step.invoke = Invoke::Functions(functions);
             } else if let Some(&callback) = self.primitives.callers.get(&sym)
                 && let Some(arg) = step.args.get(callback)
                 && !arg.functions.is_empty()
             {
-                step.invoke = Invoke::Functions(arg.functions.clone());
+                step.invoke = Invoke::Functions(arg.functions);
             }
         }
     }
 
-    fn arg(&mut self, expr: &Expr) -> Arg {
-        let value = self.value(expr);
+    fn arg(&mut self, expr: &'p Expr) -> Arg<'p> {
+        let value = self.given(expr);
         let mut arg =
-            Arg { value, param: None, place: None, functions: Vec::new(), key: None, word: None };
+            Arg { value, param: None, functions: &[], word: None, plain: false, path: None };
         match expr {
             Expr::Path(path) => {
-                if let (Base::Var(name), true) = (path.base, path.fields.is_empty()) {
-                    arg.param = self.scope.param(name);
-                    arg.functions = self.functions_of(name);
-                }
-                let object = self.scope.object(path);
-                arg.key = Some(object.key);
-                arg.place = Some(object.place);
-                if path.fields.is_empty() && matches!(path.base, Base::Call(_)) {
-                    arg.word = match path.base {
-                        Base::Call(name) => Some(self.scope.sym(name)),
-                        _ => None,
-                    };
+                arg.path = Some(path);
+                match (path.base, path.fields.is_empty()) {
+                    (Base::Var(name), true) => {
+                        arg.param = self.scope.param(name);
+                        arg.functions = self.functions_of(name);
+                    }
+                    (Base::Call(name), true) => arg.word = Some(self.scope.sym(name)),
+                    _ => {}
                 }
             }
             Expr::Text(text) => arg.word = Some(self.scope.sym(*text)),
             Expr::Temp(temp) => {
                 arg.word = self.temp_names.get(temp).copied();
-                // `foo(migrate_get_current())`: what a call gives, by its name.
-                if let Some(name) = arg.word
-                    && self.plain_temps.contains(temp)
-                {
-                    arg.place = Some(Place { root: Root::Call(name), fields: Vec::new() });
-                }
+                arg.plain = self.plain_temps.contains(temp);
             }
             _ => {}
         }
         arg
     }
 
-    pub(super) fn functions_of(&self, name: Name) -> Vec<FnId> {
+    /// The value of an argument, as far as a callee is told: what else there is to
+    /// know of a variable ends at the call.
+    fn given(&self, expr: &Expr) -> Value {
+        match expr {
+            Expr::Const(constant) => Value::Signs(signs(*constant)),
+            Expr::Text(_) | Expr::Path(Path { address: true, .. }) => Value::Signs(POSITIVE),
+            Expr::Path(Path { base, fields, .. }) if fields.is_empty() => {
+                let var = self.paths.get(&(*base, (&[][..]).into())).copied();
+                let param = var.filter(|var| self.params.contains(var));
+                param.map_or(Value::Signs(ANY), Value::Of)
+            }
+            _ => Value::Signs(ANY),
+        }
+    }
+
+    pub(super) fn functions_of(&self, name: Name) -> &'p [FnId] {
         match self.scope.is_variable(name) {
-            true => Vec::new(),
-            false => self.scope.program.lookup(self.scope.file, self.scope.sym(name)).to_vec(),
+            true => &[],
+            false => self.scope.program.lookup(self.scope.file, self.scope.sym(name)),
         }
     }
 }

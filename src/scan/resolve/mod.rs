@@ -18,13 +18,14 @@ use super::ir::{Base, End, Expr, Name, Op};
 use super::map::{Map, Set};
 use super::place::{Key, Root, Scope};
 use super::program::{FnId, Program, Sym};
+use std::borrow::Cow;
 
 struct Resolver<'p> {
     scope: Scope<'p>,
     primitives: &'p Primitives,
     /// Variables by base and members.
-    paths: Map<(Base, Vec<Name>), Var>,
-    opaque: Map<Name, (Var, Vec<Name>)>,
+    paths: Map<(Base, Cow<'p, [Name]>), Var>,
+    opaque: Map<Name, (Var, &'p [Name])>,
     temps: Map<u32, Var>,
     /// The name that a temporary's call has.
     temp_names: Map<u32, Sym>,
@@ -32,13 +33,15 @@ struct Resolver<'p> {
     plain_temps: Set<u32>,
     /// By the text of a call that gives the same each time.
     predicates: Map<(Sym, Vec<Name>), Var>,
+    /// The variable of each parameter, for the first few.
+    params: Vec<Var>,
     /// The variables that locks are reached through.
     lock_roots: Vec<Root>,
     vars: u32,
 }
 
 /// Resolves a function.
-pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved {
+pub fn resolve<'p>(program: &'p Program, primitives: &'p Primitives, id: FnId) -> Resolved<'p> {
     let scope = Scope::new(program, id);
     let function = scope.function;
     let mut this = Resolver {
@@ -50,30 +53,12 @@ pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved
         temp_names: Map::default(),
         plain_temps: Set::default(),
         predicates: Map::default(),
+        params: Vec::new(),
         lock_roots: Vec::new(),
         vars: 0,
     };
     this.find_predicates();
-    // Conditions and returned values first: only what they look at is followed.
-    for block in &function.blocks {
-        match &block.end {
-            End::Branch { condition, .. } => {
-                this.test(condition);
-            }
-            End::Return { value: Some(value), .. } => {
-                this.value(value);
-            }
-            _ => {}
-        }
-        for op in &block.ops {
-            if let Op::Assign { value, .. } = op {
-                this.value(value);
-            }
-        }
-    }
-    let params: Vec<Var> = (function.params.iter().take(8))
-        .map(|(name, _)| this.path_var(Base::Var(*name), &[]))
-        .collect();
+    this.find_variables();
     let mut interesting = 0;
     let blocks = (function.blocks.iter())
         .map(|block| {
@@ -92,7 +77,7 @@ pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved
                 End::Never => Way::Never,
             };
             if let Way::Branch { var, .. } = &end
-                && let Some(at) = params.iter().position(|param| param == var)
+                && let Some(at) = this.params.iter().position(|param| param == var)
             {
                 interesting |= 1 << at;
             }
@@ -101,31 +86,44 @@ pub fn resolve(program: &Program, primitives: &Primitives, id: FnId) -> Resolved
         .collect();
     let stores = function.blocks.iter().flat_map(|block| &block.ops);
     let stores = stores.filter_map(|op| this.store(op)).collect();
-    Resolved { blocks, params, interesting, stores }
+    Resolved { blocks, params: this.params, interesting, stores }
 }
 
-impl Resolver<'_> {
-    fn step(&mut self, op: &Op) -> Option<Step> {
+impl<'p> Resolver<'p> {
+    fn step(&mut self, op: &'p Op) -> Option<Step<'p>> {
         match op {
-            Op::Call(call) => Some(Step::Call(Box::new(self.call(call)))),
+            Op::Call(call) => {
+                let mut call = Box::new(self.call(call));
+                let plain = call.invoke == Invoke::Nothing && !self.primitives.speak_of(&call);
+                if plain && call.args.iter().all(|arg| arg.functions.is_empty()) {
+                    call.args = Box::default();
+                }
+                let unseen = call.temp.is_none() || call.predicate;
+                match plain && unseen && call.forget.is_empty() {
+                    true => Some(Step::Idle(call)),
+                    false => Some(Step::Call(call)),
+                }
+            }
             Op::Assign { to, value, .. } => {
-                let value = self.value(value);
                 let forget = self.forgets(to);
-                let var = self.paths.get(&(to.base, to.fields.clone())).copied();
+                let var = self.path(to);
+                let value = var.map_or(Value::Signs(ANY), |_| self.value(value));
                 let root = to.fields.is_empty().then(|| self.scope.place_of(to).root);
                 let root = root.filter(|root| self.lock_roots.contains(root));
                 (var.is_some() || !forget.is_empty() || root.is_some()).then_some(Step::Set {
                     var,
                     value,
-                    forget,
+                    forget: forget.into(),
                     root,
                 })
             }
-            Op::Enter { guard, lock, line } => {
-                Some(Step::Enter { guard: *guard, lock: self.scope.object(lock), line: *line })
-            }
+            Op::Enter { guard, lock, line } => Some(Step::Enter {
+                guard: *guard,
+                lock: Box::new(self.scope.object(lock)),
+                line: *line,
+            }),
             Op::Leave { guard, lock, .. } => {
-                Some(Step::Leave { guard: *guard, lock: self.scope.object(lock) })
+                Some(Step::Leave { guard: *guard, lock: Box::new(self.scope.object(lock)) })
             }
             Op::Require { held, what, line, conditional } => Some(Step::Require {
                 held: *held,
@@ -138,7 +136,7 @@ impl Resolver<'_> {
     }
 
     /// A member that an operation sets to a function.
-    fn store(&self, op: &Op) -> Option<(Key, Stored)> {
+    fn store(&self, op: &Op) -> Option<(Key, Stored<'p>)> {
         let Op::Assign { to, value: Expr::Path(path), .. } = op else { return None };
         let (Base::Var(name), true) = (path.base, path.fields.is_empty()) else { return None };
         if to.fields.is_empty()
@@ -150,6 +148,6 @@ impl Resolver<'_> {
             Some(at) => Stored::Param(at),
             None => Stored::Functions(self.functions_of(name)),
         };
-        (stored != Stored::Functions(Vec::new())).then(|| (self.scope.key_of(to), stored))
+        (stored != Stored::Functions(&[])).then(|| (self.scope.key_of(to), stored))
     }
 }

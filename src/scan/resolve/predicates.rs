@@ -6,7 +6,7 @@ use super::Resolver;
 use crate::scan::ir::{Base, Call, Callee, Expr, Op, Path};
 use crate::scan::place::Root;
 
-impl Resolver<'_> {
+impl<'p> Resolver<'p> {
     /// Calls that give the same each time share a variable; and the variables
     /// through which locks are reached.
     pub(super) fn find_predicates(&mut self) {

@@ -1,6 +1,7 @@
 //! The functions and members that the tables name, by symbol.
 //! Must not know: functions that call them.
 
+use super::steps::CallStep;
 use crate::scan::map::Map;
 use crate::scan::place::{AIO_CONTEXT, Key, NONE, RCU, UNKNOWN};
 use crate::scan::program::{Program, Sym};
@@ -167,6 +168,20 @@ impl Primitives {
             hooks,
             held,
         }
+    }
+
+    /// Whether a call does something itself, or the tables say something of it.
+    pub fn speak_of(&self, call: &CallStep<'_>) -> bool {
+        let does = call.lock.is_some()
+            || call.wait.is_some()
+            || call.wake.is_some()
+            || !call.register.is_empty();
+        let named = |name: Sym| {
+            self.functions.contains_key(&name)
+                || self.held.contains_key(&name)
+                || self.guarded.iter().any(|row| row.calls.contains(&name))
+        };
+        does || call.name.is_some_and(named)
     }
 
     /// Whether a function is known by name alone, so that its body is not looked

@@ -3,8 +3,8 @@
 //! Must not know: how they are made.
 
 use super::primitives::LockCall;
-use crate::scan::ir::Guard;
-use crate::scan::place::{Key, Object, Place, Root};
+use crate::scan::ir::{Guard, Path};
+use crate::scan::place::{Key, Object, Place, Root, Scope};
 use crate::scan::program::{FnId, Sym};
 
 /// What is known of a value: which signs it may have.
@@ -29,48 +29,52 @@ pub fn signs(constant: i64) -> Signs {
     }
 }
 
-/// A resolved function.
-pub struct Resolved {
-    pub blocks: Vec<Block>,
+/// A resolved function. There are tens of thousands: what is not followed is not
+/// kept, and what few ask for is worked out when they do.
+pub struct Resolved<'p> {
+    pub blocks: Vec<Block<'p>>,
     /// The variable of each parameter, for the first few.
     pub params: Vec<Var>,
     /// Parameters that a condition looks at.
     pub interesting: u16,
     /// Members that are set to functions.
-    pub stores: Vec<(Key, Stored)>,
+    pub stores: Vec<(Key, Stored<'p>)>,
 }
 
 /// What a member is set to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Stored {
-    Functions(Vec<FnId>),
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stored<'p> {
+    Functions(&'p [FnId]),
     /// Whatever a parameter holds.
     Param(u8),
 }
 
-pub struct Block {
-    pub ops: Vec<Step>,
+pub struct Block<'p> {
+    pub ops: Vec<Step<'p>>,
     pub end: Way,
 }
 
 /// An operation.
-pub enum Step {
-    Call(Box<CallStep>),
+pub enum Step<'p> {
+    Call(Box<CallStep<'p>>),
+    /// A call of what is not in the tree, which no lock, contract or condition has
+    /// to do with: for those who ask who calls what.
+    Idle(Box<CallStep<'p>>),
     /// Sets a variable, and forgets what depends on it.
     Set {
         var: Option<Var>,
         value: Value,
-        forget: Vec<Var>,
+        forget: Box<[Var]>,
         root: Option<Root>,
     },
     Enter {
         guard: Guard,
-        lock: Object,
+        lock: Box<Object>,
         line: u32,
     },
     Leave {
         guard: Guard,
-        lock: Object,
+        lock: Box<Object>,
     },
     Require {
         held: bool,
@@ -111,36 +115,37 @@ pub enum Way {
 }
 
 /// A call.
-pub struct CallStep {
+pub struct CallStep<'p> {
     pub name: Option<Sym>,
     pub lock: Option<LockCall>,
     /// What a lock call, wait or wake works on.
-    pub object: Option<Object>,
+    pub object: Option<Box<Object>>,
     pub wait: Option<u16>,
     /// The mutex that a condition wait releases.
-    pub mutex: Option<Object>,
+    pub mutex: Option<Box<Object>>,
     pub wake: Option<u16>,
     /// Into `Roots::registrars`, one for each callback.
-    pub register: Vec<u16>,
-    pub invoke: Invoke,
+    pub register: &'p [u16],
+    pub invoke: Invoke<'p>,
     pub line: u32,
     pub column: u32,
     pub conditional: bool,
-    pub temp: Var,
-    pub args: Vec<Arg>,
+    /// Its result, if anything looks at it.
+    pub temp: Option<Var>,
+    pub args: Box<[Arg<'p>]>,
     /// What is no longer known after it: `&x` was passed.
-    pub forget: Vec<Var>,
+    pub forget: Box<[Var]>,
     /// Whether it gives the same each time: `kvm_pic_in_kernel()`.
     pub predicate: bool,
 }
 
 /// Whose body a call enters.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Invoke {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Invoke<'p> {
     /// None that we know.
     Nothing,
     /// One of these.
-    Functions(Vec<FnId>),
+    Functions(&'p [FnId]),
     /// The function that a parameter holds.
     Param(u8),
     /// The functions that a member holds.
@@ -148,15 +153,34 @@ pub enum Invoke {
 }
 
 /// An argument.
-pub struct Arg {
+pub struct Arg<'p> {
+    /// A constant's signs, or a parameter of the caller.
     pub value: Value,
     /// The parameter of the caller that is passed on.
     pub param: Option<u8>,
-    pub place: Option<Place>,
     /// The functions that it may name.
-    pub functions: Vec<FnId>,
-    /// The member that it leads to: a semaphore, a thread's handle.
-    pub key: Option<Key>,
+    pub functions: &'p [FnId],
     /// A call's name or a text: `g_main_context_get_thread_default`, "mig/dst".
     pub word: Option<Sym>,
+    /// Whether `word` gives the same each time.
+    pub(super) plain: bool,
+    pub(super) path: Option<&'p Path>,
+}
+
+impl Arg<'_> {
+    /// The member that it leads to: a semaphore, a thread's handle.
+    pub fn key(&self, caller: &Scope<'_>) -> Option<Key> {
+        self.path.map(|path| caller.key_of(path))
+    }
+
+    pub fn place(&self, caller: &Scope<'_>) -> Option<Place> {
+        match (self.path, self.word) {
+            (Some(path), _) => Some(caller.place_of(path)),
+            // `foo(migrate_get_current())`: what a call gives, by its name.
+            (None, Some(name)) if self.plain => {
+                Some(Place { root: Root::Call(name), fields: Vec::new() })
+            }
+            _ => None,
+        }
+    }
 }

@@ -5,21 +5,75 @@
 use super::Resolver;
 use super::primitives::LockCall;
 use super::steps::{ANY, NEGATIVE, POSITIVE, Signs, TRUE, Value, Var, ZERO, signs};
-use crate::scan::ir::{Base, Comparison, Expr, Name, Path};
+use crate::scan::ir::{Base, Comparison, End, Expr, Name, Op, Path};
+use std::borrow::Cow;
 
-impl Resolver<'_> {
+/// So often the assignments of a function are gone through for those that matter;
+/// what is left then is followed as if it mattered.
+const PASSES: usize = 8;
+
+impl<'p> Resolver<'p> {
+    /// Only what conditions and returned values look at is followed, through
+    /// assignments too; and the parameters, which are passed on.
+    pub(super) fn find_variables(&mut self) {
+        let function = self.scope.function;
+        for block in &function.blocks {
+            match &block.end {
+                End::Branch { condition, .. } => {
+                    self.test(condition);
+                }
+                End::Return { value: Some(value), .. } => {
+                    self.value(value);
+                }
+                _ => {}
+            }
+        }
+        let params = function.params.iter().take(8);
+        self.params =
+            params.map(|(name, _)| self.path_var(Base::Var(*name), Cow::Borrowed(&[]))).collect();
+        let ops = function.blocks.iter().flat_map(|block| &block.ops);
+        let mut assignments: Vec<(&'p Path, &'p Expr)> = ops
+            .filter_map(|op| match op {
+                Op::Assign { to, value, .. } => Some((to, value)),
+                _ => None,
+            })
+            .collect();
+        // From the last to the first, as values flow; loops flow back.
+        assignments.reverse();
+        for _ in 0..PASSES {
+            let before = assignments.len();
+            assignments.retain(|(to, value)| {
+                let followed = self.path(to).is_some();
+                if followed {
+                    self.value(value);
+                }
+                !followed
+            });
+            if assignments.len() == before {
+                return;
+            }
+        }
+        for (_, value) in assignments {
+            self.value(value);
+        }
+    }
+
+    /// The variable of a path, if it is followed.
+    pub(super) fn path(&self, path: &'p Path) -> Option<Var> {
+        self.paths.get(&(path.base, Cow::Borrowed(&path.fields[..]))).copied()
+    }
+
     pub(super) fn fresh(&mut self) -> Var {
         self.vars += 1;
         self.vars - 1
     }
 
-    pub(super) fn path_var(&mut self, base: Base, fields: &[Name]) -> Var {
-        if let Some(&var) = self.paths.get(&(base, fields.to_vec())) {
-            return var;
-        }
-        let var = self.fresh();
-        self.paths.insert((base, fields.to_vec()), var);
-        var
+    pub(super) fn path_var(&mut self, base: Base, fields: Cow<'p, [Name]>) -> Var {
+        let vars = &mut self.vars;
+        *self.paths.entry((base, fields)).or_insert_with(|| {
+            *vars += 1;
+            *vars - 1
+        })
     }
 
     pub(super) fn temp(&mut self, temp: u32) -> Var {
@@ -32,7 +86,7 @@ impl Resolver<'_> {
     }
 
     /// The variable that an expression is true by, and the signs it is true with.
-    pub(super) fn test(&mut self, expr: &Expr) -> Option<(Var, Signs)> {
+    pub(super) fn test(&mut self, expr: &'p Expr) -> Option<(Var, Signs)> {
         match expr {
             Expr::Not(inner) => self.test(inner).map(|(var, signs)| (var, ANY & !signs)),
             Expr::Compare(how, inner, constant) => {
@@ -68,7 +122,7 @@ impl Resolver<'_> {
                         };
                         fields.push(Name(u32::MAX - *how as u32));
                         fields.push(Name(*constant as u32));
-                        Some((self.path_var(base, &fields), TRUE))
+                        Some((self.path_var(base, fields.into()), TRUE))
                     }
                 }
             }
@@ -85,11 +139,11 @@ impl Resolver<'_> {
         name.is_some_and(|name| self.primitives.locks.get(name) == Some(&LockCall::TryLock))
     }
 
-    fn var(&mut self, expr: &Expr) -> Option<Var> {
+    fn var(&mut self, expr: &'p Expr) -> Option<Var> {
         match expr {
             Expr::Path(Path { address: true, .. }) => None,
             Expr::Path(path) if path.base == Base::Unknown => None,
-            Expr::Path(path) => Some(self.path_var(path.base, &path.fields)),
+            Expr::Path(path) => Some(self.path_var(path.base, Cow::Borrowed(&path.fields))),
             Expr::Temp(temp) => Some(self.temp(*temp)),
             Expr::Opaque { text, uses } => {
                 if uses.is_empty() {
@@ -99,14 +153,14 @@ impl Resolver<'_> {
                     return Some(*var);
                 }
                 let var = self.fresh();
-                self.opaque.insert(*text, (var, uses.clone()));
+                self.opaque.insert(*text, (var, uses));
                 Some(var)
             }
             _ => None,
         }
     }
 
-    pub(super) fn value(&mut self, expr: &Expr) -> Value {
+    pub(super) fn value(&mut self, expr: &'p Expr) -> Value {
         match expr {
             Expr::Const(constant) => Value::Signs(signs(*constant)),
             Expr::Text(_) | Expr::Path(Path { address: true, .. }) => Value::Signs(POSITIVE),

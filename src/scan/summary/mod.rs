@@ -15,6 +15,7 @@ use super::program::{FnId, Program, Sym};
 use super::resolve::{Primitives, Resolved};
 use super::tables::{self, Contracts};
 use said::{asserted, comments, locks_by_name, recursive};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A function in a lock state.
@@ -27,7 +28,7 @@ const TURNS: u32 = 12;
 struct Node {
     function: FnId,
     entry: Entry,
-    outcome: Arc<Outcome>,
+    outcome: Rc<Outcome>,
     running: bool,
     queued: bool,
     /// It was given up before it settled.
@@ -44,7 +45,7 @@ pub struct Summaries<'p> {
     pub primitives: &'p Primitives,
     pub contracts: &'static Contracts,
     pub hooks: &'p Hooks,
-    resolved: &'p [Arc<Resolved>],
+    resolved: &'p [Arc<Resolved<'p>>],
     relevant: Vec<bool>,
     interesting: Vec<u16>,
     comments: Map<FnId, Vec<Commented>>,
@@ -68,7 +69,7 @@ impl<'p> Summaries<'p> {
         primitives: &'p Primitives,
         contracts: &'static Contracts,
         hooks: &'p Hooks,
-        resolved: &'p [Arc<Resolved>],
+        resolved: &'p [Arc<Resolved<'p>>],
     ) -> Summaries<'p> {
         let shared = tables::locks().shared_by_class.iter();
         let shared = shared.filter_map(|row| super::resolve::key(program, &row.class)).collect();
@@ -99,8 +100,8 @@ impl<'p> Summaries<'p> {
         summaries
     }
 
-    pub fn resolved(&self, id: FnId) -> Arc<Resolved> {
-        self.resolved[id.0 as usize].clone()
+    pub fn resolved(&self, id: FnId) -> &'p Resolved<'p> {
+        &self.resolved[id.0 as usize]
     }
 
     /// Whether a lock can be touched, or a rule broken, in a function or below.
@@ -148,7 +149,7 @@ impl<'p> Summaries<'p> {
     }
 
     /// What a node came to.
-    pub fn outcome(&self, node: NodeId) -> Arc<Outcome> {
+    pub fn outcome(&self, node: NodeId) -> Rc<Outcome> {
         self.nodes[node as usize].outcome.clone()
     }
 
@@ -193,7 +194,7 @@ impl<'p> Summaries<'p> {
         self.nodes.push(Node {
             function,
             entry,
-            outcome: Arc::default(),
+            outcome: Rc::default(),
             running: false,
             queued: false,
             unsettled: false,
@@ -232,7 +233,7 @@ impl<'p> Summaries<'p> {
             || known.outcome.acquires != outcome.acquires
             || known.outcome.param_calls != outcome.param_calls
             || known.outcome.polls != outcome.polls;
-        known.outcome = Arc::new(outcome);
+        known.outcome = Rc::new(outcome);
         if !changed {
             return;
         }

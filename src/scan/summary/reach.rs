@@ -22,29 +22,17 @@ impl Summaries<'_> {
             for block in &self.resolved[id.0 as usize].blocks {
                 for step in &block.ops {
                     let call = match step {
-                        Step::Call(call) => call,
+                        Step::Call(call) | Step::Idle(call) => call,
                         Step::Set { .. } | Step::RequireCoroutine { .. } => continue,
                         _ => {
                             mark(&mut relevant, &mut queue);
                             continue;
                         }
                     };
-                    let named = call.name.is_some_and(|name| {
-                        self.primitives.guarded.iter().any(|row| row.calls.contains(&name))
-                            || self.primitives.functions.contains_key(&name)
-                            || self.primitives.held.contains_key(&name)
-                    });
                     let hook = matches!(call.invoke, Invoke::Hook(key)
                         if self.primitives.hooks.contains_key(&key));
                     let param = matches!(call.invoke, Invoke::Param(_));
-                    if call.lock.is_some()
-                        || call.wait.is_some()
-                        || call.wake.is_some()
-                        || !call.register.is_empty()
-                        || named
-                        || hook
-                        || param
-                    {
+                    if self.primitives.speak_of(call) || hook || param {
                         mark(&mut relevant, &mut queue);
                     }
                     let mut calls = |function: FnId| {

@@ -18,7 +18,7 @@ pub type Commented = (u32, bool, Option<Sym>);
 pub type CommentRow = (u32, u32);
 
 /// The locks that are taken as recursive ones, or are declared so.
-pub(super) fn recursive(program: &Program, resolved: &[Arc<Resolved>]) -> Set<Key> {
+pub(super) fn recursive(program: &Program, resolved: &[Arc<Resolved<'_>>]) -> Set<Key> {
     let names = &tables::locks().mutex.recursive;
     let mut keys: Set<Key> = [RCU, AIO_CONTEXT].into_iter().collect();
     each_call(program, resolved, |_, call| {
@@ -51,7 +51,7 @@ pub(super) fn asserted(resolved: &Resolved) -> Option<(bool, Sym, u32)> {
 
 /// The members and variables that are locked somewhere, by name; a function that
 /// takes one certain lock stands for it.
-pub(super) fn locks_by_name(program: &Program, resolved: &[Arc<Resolved>]) -> Map<Sym, Sym> {
+pub(super) fn locks_by_name(program: &Program, resolved: &[Arc<Resolved<'_>>]) -> Map<Sym, Sym> {
     let mut names: Map<Sym, Sym> = Map::default();
     each_call(program, resolved, |_, call| {
         if let (Some(_), Some(object)) = (call.lock, &call.object) {

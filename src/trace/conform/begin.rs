@@ -162,7 +162,7 @@ impl Destination {
         stack.truncate(stream.map_or(0, |index| index + 1));
         self.push(thread, vec![Item::Status("postcopy-paused"), Item::Paused]);
         self.pages.reconnect();
-        self.pauses += 1;
+        (self.closed, self.saw_closed) = (true, true);
         Ok(())
     }
 }

@@ -36,8 +36,13 @@ pub struct Destination {
     pub(super) cleaned: bool,
     /// The main thread has read up to RUN, or failed.
     pub(super) loaded: bool,
-    /// Pauses of the listen thread that the fault thread may yet follow.
-    pub(super) pauses: u32,
+    /// `mis->to_src_file` is none: from the pause on, until somebody recovers.
+    pub(super) closed: bool,
+    /// The fault thread may have seen that since its last event.
+    pub(super) saw_closed: bool,
+    /// Of `postcopy_pause_sem_fault`: a resume posts it, a pause of the fault
+    /// thread waits for it.
+    pub(super) resumes: u32,
 }
 
 impl Destination {
@@ -57,7 +62,9 @@ impl Destination {
             cleanup: false,
             cleaned: false,
             loaded: false,
-            pauses: 0,
+            closed: false,
+            saw_closed: false,
+            resumes: 0,
         }
     }
 
@@ -83,6 +90,14 @@ impl Destination {
 
     /// The next event of the log.
     pub fn event(&mut self, event: &Event) -> Result<(), Refusal> {
+        let result = self.next(event);
+        if self.fault == Life::Runs(event.thread) {
+            self.saw_closed = self.closed;
+        }
+        result
+    }
+
+    fn next(&mut self, event: &Event) -> Result<(), Refusal> {
         if let Some(result) = self.breaks_off(event) {
             return result;
         }
@@ -199,6 +214,10 @@ impl Destination {
             "POSTCOPY_RAM_DISCARD" => Discard,
             "POSTCOPY_LISTEN" => Listening,
             "POSTCOPY_RUN" => Running,
+            "POSTCOPY_RESUME" if recovering => {
+                self.pages.forget_block();
+                return Ok(());
+            }
             "RECV_BITMAP" | "POSTCOPY_RESUME" if !recovering => {
                 return Err(format!("{name} comes only in postcopy-recover"));
             }
@@ -246,6 +265,7 @@ impl Destination {
             return Err(format!("mis->state goes from {} to {new}", self.status));
         }
         self.status = new;
+        self.closed &= new != Status::PostcopyRecover;
         Ok(())
     }
 
@@ -286,6 +306,8 @@ impl Destination {
             "postcopy_ram_fault_thread_exit" => self.fault = Life::Over,
             "loadvm_state_cleanup" => return self.state_cleanup(event),
             "migrate_set_state" => return self.set_status(event),
+            // RESUME_ACK: the fault thread may go on.
+            "migrate_send_rp_message" if event.text.starts_with("6:") => self.resumes += 1,
             _ => {}
         }
         Ok(())

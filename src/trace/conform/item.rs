@@ -26,16 +26,22 @@ pub enum Item {
     /// The page that was announced: its address, offset in its block, and whether
     /// it is all zeroes.
     Page { offset: u64, zero: bool, same_block: bool },
+    /// The zero page at this address has been announced as placed: its request is
+    /// resolved only after that, where other pages' are before.
+    Zeroed { host: u64 },
     /// Page requests that are sent again.
     Pending,
     /// The pause: somebody recovers meanwhile.
     Paused,
     /// Page faults.
     Faults,
-    /// A fault: asked for, or there already.
-    Fault { host: u64, block: String },
+    /// A fault: asked for, or there already. Not sure: what went before may have
+    /// been another pause, after which nothing is asked for again.
+    Fault { host: u64, block: String, sure: bool },
     /// The request for it is sent.
-    Request { block: String },
+    Request { host: u64, block: String },
+    /// It was sent: into a broken network, perhaps.
+    Sent { host: u64, block: String },
     /// The fault thread's pause.
     FaultPaused,
     /// The thread's last event was its last.
@@ -153,11 +159,13 @@ impl Item {
             Item::Pages => "ram_load_postcopy_loop".into(),
             Item::Page { zero: true, .. } => "postcopy_place_page_zero".into(),
             Item::Page { .. } => "postcopy_place_page".into(),
+            Item::Zeroed { .. } => "postcopy_page_req_del".into(),
             Item::Pending => "migrate_send_rp_message 3: or 4:".into(),
             Item::Paused => "postcopy_pause_incoming_continued".into(),
             Item::Faults => "postcopy_ram_fault_thread_request".into(),
             Item::Fault { .. } => "postcopy_page_req_add".into(),
             Item::Request { .. } => "migrate_send_rp_message 3: or 4:".into(),
+            Item::Sent { .. } => "postcopy_pause_fault_thread".into(),
             Item::FaultPaused => "postcopy_pause_fault_thread_continued".into(),
             Item::Over => "nothing: the thread is at its end".into(),
         }

@@ -7,12 +7,14 @@ mod destination;
 mod item;
 mod pages;
 mod paging;
+mod pair;
 mod source;
 
 use super::dialect::{self, Line, LockEvent, Operation, Read};
 use crate::sim::{LoadvmBql, Plan};
 use destination::{Destination, Life};
 use item::Channel;
+use pair::Messages;
 use serde::Serialize;
 use source::Source;
 
@@ -149,6 +151,7 @@ pub struct Conform {
     setup: Option<((u64, u64), u64)>,
     events: u64,
     refused: Option<Refused>,
+    messages: Messages,
 }
 
 impl Conform {
@@ -162,6 +165,7 @@ impl Conform {
             setup: None,
             events: 0,
             refused: None,
+            messages: Messages::default(),
         }
     }
 
@@ -217,6 +221,9 @@ impl Conform {
                 if source { self.source.event(&setup) } else { self.destination.event(&setup) };
             self.note(result, &setup, line, number);
         }
+        if let Some(source) = self.is_source {
+            self.messages.note(source, &event, (number, line.us, line.thread));
+        }
         let result = match self.is_source {
             Some(true) if source::EVENTS.contains(&name) => self.source.event(&event),
             Some(false) if is_destination(name) => self.destination.event(&event),
@@ -265,6 +272,27 @@ impl Conform {
     /// Whether the replay knows events called so.
     pub fn knows(name: &str) -> bool {
         is_destination(name) || source::EVENTS.contains(&name)
+    }
+
+    /// Whether this log and `other` are the two sides of a migration: this one the
+    /// source's.
+    pub fn is_source_of(&self, other: &Conform) -> bool {
+        (self.is_source, other.is_source) == (Some(true), Some(false))
+    }
+
+    /// Holds the messages of this source against those of `destination`. False:
+    /// there are too many.
+    pub fn compare(
+        &self,
+        outcome: &mut Outcome,
+        destination: &Conform,
+        other: &mut Outcome,
+    ) -> bool {
+        if self.messages.overflow || destination.messages.overflow {
+            return false;
+        }
+        pair::compare((&self.messages, outcome), (&destination.messages, other));
+        true
     }
 
     /// What it came to, for the log with this number.

@@ -27,10 +27,12 @@ pub struct Pages {
     pub resolved: Option<u64>,
     /// The block of the last page.
     block: Option<usize>,
+    /// The zero page that is being placed: it has not come until that is done.
+    pub zeroed: Option<u64>,
     /// The block of the last request on this connection.
     pub last_rb: Option<String>,
-    /// It is not known which that was.
-    pub any_rb: bool,
+    /// So many of the fault thread's requests may name their block or not.
+    pub any_rb: u8,
 }
 
 impl Pages {
@@ -125,7 +127,13 @@ impl Pages {
         self.placing = None;
         self.resolved = None;
         self.block = None;
-        self.last_rb = None;
+    }
+
+    /// The listen thread resets `mis->last_rb`, or sets it. No lock protects it: the
+    /// fault thread may be about to log a request that was made before, and only
+    /// the next sets it again.
+    pub fn forget_block(&mut self) {
+        self.any_rb = 2;
     }
 }
 

@@ -18,10 +18,11 @@ impl Item {
     /// Whether a thread must do it before it goes on.
     pub fn is_needed(&self, destination: &Destination, _thread: u32) -> bool {
         match self {
-            Item::Maybe(..) | Item::Many(_) | Item::Pending => false,
+            Item::Maybe(..) | Item::Many(_) | Item::Pending | Item::Sent { .. } => false,
+            Item::Zeroed { host } => destination.pages.is_requested(*host),
             // Not asked for if it has come, or just comes.
-            Item::Fault { host, .. } => {
-                !destination.pages.has(*host) && !destination.pages.may_be_placing(*host)
+            Item::Fault { host, sure, .. } => {
+                *sure && !destination.pages.has(*host) && !destination.pages.may_be_placing(*host)
             }
             _ => true,
         }
@@ -34,7 +35,7 @@ impl Destination {
         let thread = event.thread;
         match (item, event.name) {
             (Item::Pages, "ram_load_postcopy_loop") => self.announced(event),
-            (Item::Page { offset, same_block, .. }, "postcopy_page_req_del") => {
+            (Item::Page { offset, same_block, zero: false }, "postcopy_page_req_del") => {
                 Step::of(self.resolve(event, *offset, *same_block))
             }
             (
@@ -44,12 +45,19 @@ impl Destination {
                 if *zero != event.name.ends_with("zero") {
                     return Step::Refused("the page was announced as another kind".into());
                 }
-                let placed = self.place(event, *offset, *same_block);
                 self.pop(thread);
-                Step::of(placed)
+                Step::of(self.place(event, *offset, *same_block, *zero))
+            }
+            (Item::Zeroed { host }, "postcopy_page_req_del") => {
+                self.pop(thread);
+                let same = event.text.split(' ').nth(3).and_then(hex) == Some(*host);
+                match same && self.pages.resolve(*host) {
+                    true => Step::Taken,
+                    false => Step::Refused("nobody has asked for the page".into()),
+                }
             }
             (Item::Pending, "migrate_send_rp_message") if event.is_request() => {
-                self.pages.any_rb = true;
+                self.pages.forget_block();
                 Step::Taken
             }
             (Item::Paused, "postcopy_pause_incoming_continued") => {
@@ -61,11 +69,19 @@ impl Destination {
             }
             (Item::Faults, "postcopy_ram_fault_thread_request") => self.fault(event),
             (Item::Faults, "postcopy_pause_fault_thread") => {
-                if self.pauses == 0 {
-                    return Step::Refused("the listen thread has not paused".into());
+                if !self.saw_closed {
+                    let reason = "no request has failed, and the listen thread has not paused";
+                    return Step::Refused(reason.into());
                 }
-                self.pauses -= 1;
                 self.push(thread, vec![Item::FaultPaused]);
+                Step::Taken
+            }
+            // It may know of the break before the listen thread does.
+            (Item::Sent { host, block }, "postcopy_pause_fault_thread") => {
+                let (host, block, sure) = (*host, block.clone(), !self.saw_closed);
+                let retry = Item::Fault { host, block, sure };
+                self.pop(thread);
+                self.push(thread, vec![Item::FaultPaused, retry]);
                 Step::Taken
             }
             (Item::Faults, "postcopy_ram_fault_thread_quit") => {
@@ -76,35 +92,35 @@ impl Destination {
                 self.push(thread, vec![one("postcopy_ram_fault_thread_exit"), Item::Over]);
                 Step::Taken
             }
-            (Item::Fault { host, block }, "postcopy_page_req_add") => {
+            (Item::Fault { host, block, .. }, "postcopy_page_req_add") => {
                 let added = event.text.split(' ').nth(3).and_then(hex);
                 if added != Some(*host) {
                     return Step::Refused("the fault was at another page".into());
                 }
-                if self.pages.has(*host) || self.pages.is_requested(*host) {
+                let comes = self.pages.zeroed == Some(*host);
+                if self.pages.has(*host) && !comes || self.pages.is_requested(*host) {
                     return Step::Refused("the page has come, or is asked for already".into());
                 }
                 self.pages.request(*host);
                 self.pop(thread);
-                self.push(thread, vec![Item::Request { block: block.clone() }]);
+                self.push(thread, vec![Item::Request { host: *host, block: block.clone() }]);
                 Step::Taken
             }
-            (Item::Fault { host, block }, "migrate_send_rp_message")
-                if event.is_request() && self.pages.is_requested(*host) =>
+            // Somebody had asked for it; meanwhile it may have come.
+            (Item::Fault { host, block, .. }, "migrate_send_rp_message")
+                if event.is_request() && self.is_asked_for(*host) =>
             {
-                self.pop(thread);
-                Step::of(self.request(event, block))
+                Step::of(self.request(event, *host, block))
             }
-            (Item::Request { block }, "migrate_send_rp_message") if event.is_request() => {
-                self.pop(thread);
-                Step::of(self.request(event, block))
+            (Item::Request { host, block }, "migrate_send_rp_message") if event.is_request() => {
+                Step::of(self.request(event, *host, block))
             }
             (Item::FaultPaused, "postcopy_pause_fault_thread_continued") => {
-                if self.status == Status::PostcopyPaused {
+                if self.resumes == 0 {
                     return Step::Refused("nobody has recovered".into());
                 }
+                self.resumes -= 1;
                 self.pop(thread);
-                self.push(thread, vec![Item::Pending]);
                 Step::Taken
             }
             _ => Step::Other,
@@ -113,6 +129,7 @@ impl Destination {
 
     /// `ram_load_postcopy_loop chan=N addr=X flags=F`.
     fn announced(&mut self, event: &Event) -> Step {
+        self.pages.zeroed = None;
         let number = |key| after(event.text, key).and_then(hex);
         let (Some(offset), Some(flags)) = (number("addr="), number("flags=")) else {
             return Step::Refused("it cannot be read".into());
@@ -142,7 +159,13 @@ impl Destination {
     }
 
     /// `postcopy_place_page host=0xHOST`.
-    fn place(&mut self, event: &Event, offset: u64, same_block: bool) -> Result<(), String> {
+    fn place(
+        &mut self,
+        event: &Event,
+        offset: u64,
+        same_block: bool,
+        zero: bool,
+    ) -> Result<(), String> {
         let host = after(event.text, "host=").and_then(hex).ok_or("it cannot be read")?;
         let resolved = self.pages.resolved.take();
         self.pages.placing = None;
@@ -151,7 +174,10 @@ impl Destination {
         {
             return Err("another page was announced".into());
         }
-        if resolved.is_none() && self.pages.is_requested(host) {
+        if zero {
+            self.pages.zeroed = Some(host);
+            self.push(event.thread, vec![Item::Zeroed { host }]);
+        } else if resolved.is_none() && self.pages.is_requested(host) {
             return Err("the request for the page is not resolved".into());
         }
         match self.pages.receive(host) {
@@ -171,22 +197,30 @@ impl Destination {
         if !matches!(self.fault, Life::Runs(_)) {
             return Step::Refused("there is no fault thread".into());
         }
-        self.push(event.thread, vec![Item::Fault { host, block }]);
+        self.push(event.thread, vec![Item::Fault { host, block, sure: true }]);
         Step::Taken
     }
 
+    /// Whether a request for the page at `host` was logged by its first thread.
+    fn is_asked_for(&self, host: u64) -> bool {
+        let pages = &self.pages;
+        pages.is_requested(host) || pages.has(host) || pages.may_be_placing(host)
+    }
+
     /// REQ_PAGES_ID names the block, REQ_PAGES means the last one.
-    fn request(&mut self, event: &Event, block: &str) -> Result<(), String> {
+    fn request(&mut self, event: &Event, host: u64, block: &str) -> Result<(), String> {
+        self.pop(event.thread);
+        self.push(event.thread, vec![Item::Sent { host, block: block.into() }]);
         let named = event.text.starts_with("3:");
         let same = self.pages.last_rb.as_deref() == Some(block);
-        if named == same && !self.pages.any_rb {
+        if named == same && self.pages.any_rb == 0 {
             return Err(match named {
                 true => "the block is the last one: it is not named again".into(),
                 false => "the block is another than the last: it has to be named".into(),
             });
         }
         self.pages.last_rb = Some(block.into());
-        self.pages.any_rb = false;
+        self.pages.any_rb = self.pages.any_rb.saturating_sub(1);
         Ok(())
     }
 
