@@ -193,7 +193,8 @@ fn a_bad_free_and_a_use_after_it_are_told_with_their_place() {
 
 #[test]
 fn a_missing_page_is_waited_for_until_somebody_brings_it() {
-    twins("fault", r#"exit 0 "brought""#, &[(200, r#"quiet """#)]);
+    twins("fault", r#"exit 0 "brought in""#, &[(200, r#"quiet """#)]);
+    twins("into", r#"exit 0 "piped in""#, &[(200, r#"quiet """#)]);
 }
 
 #[test]

@@ -150,6 +150,11 @@ pub fn protect_all(kernel: &Kernel) {
     protect_each(&missing_pages(kernel), false);
 }
 
+/// Whether any page is missing.
+pub fn any(kernel: &Kernel) -> bool {
+    !kernel.faults.missing.is_empty()
+}
+
 /// Whether a page is missing.
 pub fn missing(kernel: &Kernel, address: usize) -> bool {
     kernel.faults.missing.contains(&(address & !(PAGE - 1)))

@@ -456,7 +456,7 @@ static int uffd;
 static void *bring(void *opaque)
 {
     struct uffd_msg message;
-    static char from[4096] __attribute__((aligned(4096))) = "brought";
+    static char from[4096] __attribute__((aligned(4096))) = "brought in";
     struct uffdio_copy copy = { .src = (unsigned long)from, .len = 4096 };
 
     if (read(uffd, &message, sizeof(message)) != sizeof(message)) {
@@ -474,7 +474,18 @@ static void touch(void)
     printf("%s", page);
 }
 
-static void fault(void)
+/* The system touches it on behalf of the thread. */
+static void read_into(void)
+{
+    if (pipe(ends) || write(ends[1], "piped", 6) != 6) {
+        abort();
+    }
+    if (read(ends[0], page, 6) == 6) {
+        printf("%s%s", page, page + 7);
+    }
+}
+
+static void missing(void (*rest)(void))
 {
     struct uffdio_api api = { .api = UFFD_API };
     struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
@@ -490,7 +501,17 @@ static void fault(void)
         abort();
     }
     assert(page[4096] == 1);
-    with(bring, touch);
+    with(bring, rest);
+}
+
+static void fault(void)
+{
+    missing(touch);
+}
+
+static void into(void)
+{
+    missing(read_into);
 }
 
 /* The rarer locks. */
@@ -635,7 +656,7 @@ static const struct {
     { "join", join }, { "local", local }, { "keys", keys },
     { "time", virtual_time }, { "timeouts", timeouts },
     { "double_free", double_free }, { "use_after_free", use_after_free },
-    { "fault", fault }, { "rwlock", rwlocks }, { "semaphore", semaphores },
+    { "fault", fault }, { "into", into }, { "rwlock", rwlocks }, { "semaphore", semaphores },
     { "spin", spins }, { "once", once }, { "assert", asserts },
     { "exit", exits }, { "abort", aborts }, { "null", null },
     { "loop", loop },
