@@ -1,6 +1,6 @@
 //! Boot: from the image's `main()` to a QEMU that waits for what will come, of
 //! which a snapshot is taken; then executions from there. Tasks of a scenario are
-//! threads without a C side.
+//! threads too, with stacks outside of that memory.
 //! Must not know: what the tasks do.
 
 use super::context::Context;
