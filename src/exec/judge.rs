@@ -49,7 +49,7 @@ pub fn wait(state: &Kernel, key: Key, names: &dyn Names) -> String {
             let held = owner.map_or(String::new(), |owner| format!(" (held by {owner})"));
             format!("{}{held}", names.object(address))
         }
-        Key::Cond(address) | Key::Futex(address) => names.object(address),
+        Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => names.object(address),
         Key::Thread(tid) => format!("the end of {}", name(state, tid)),
         Key::Signal => "a signal".into(),
         Key::File(_) => "the network or another file".into(),

@@ -176,7 +176,7 @@ fn lock_of(member: &str) -> &str {
 /// Return addresses as calls, with those that were inlined.
 fn calls(frames: &[u64], symbols: &Symbols) -> Vec<Call> {
     // A return address is behind its call.
-    let all = frames.iter().flat_map(|frame| symbols.frames(frame.saturating_sub(1)));
+    let all = frames.iter().flat_map(|frame| symbols.frames(*frame));
     all.map(|Frame { function, file, line }| Call { function, place: format!("{file}:{line}") })
         .collect()
 }

@@ -5,6 +5,7 @@ mod cli;
 mod dpor;
 mod engine;
 mod engines_agree;
+mod exec_kernel;
 mod exec_link;
 mod exec_symbols;
 mod image;

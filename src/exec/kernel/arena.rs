@@ -29,7 +29,9 @@ struct Header {
     class: u32,
     requested: u64,
     state: u32,
-    _pad: [u32; 3],
+    _pad: u32,
+    /// Of a freed block: the header of the one freed before.
+    next: usize,
 }
 const HEADER: usize = size_of::<Header>();
 
@@ -38,7 +40,8 @@ const HEADER: usize = size_of::<Header>();
 struct State {
     heap: usize,
     maps: usize,
-    /// Freed blocks by class, linked through their first word.
+    /// Freed blocks by class: the header of the one freed last. Their links are not in
+    /// the blocks, which are filled to the first byte.
     free: [usize; CLASSES],
     /// Freed ranges of pages, newest first: (start, bytes).
     ranges: [(usize, usize); 64],
@@ -120,9 +123,10 @@ pub unsafe fn allocate(bytes: usize, align: usize) -> *mut u8 {
                 state.heap += HEADER + room;
                 start
             }
-            start => {
-                state.free[class] = ((start + HEADER) as *const usize).read();
-                start
+            freed => {
+                let header = freed as *const Header;
+                state.free[class] = (*header).next;
+                freed - (*header).shift as usize
             }
         };
         let block = (start + HEADER).next_multiple_of(align);
@@ -132,7 +136,8 @@ pub unsafe fn allocate(bytes: usize, align: usize) -> *mut u8 {
             class: class as u32,
             requested: bytes as u64,
             state: LIVE,
-            _pad: [0; 3],
+            _pad: 0,
+            next: 0,
         };
         // The header lies right before the block, wherever that is.
         ((block - HEADER) as *mut Header).write(header);
@@ -174,16 +179,15 @@ pub unsafe fn release(block: *mut u8) -> Option<BadFree> {
             Ok(header) => header,
             Err(bad) => return Some(bad),
         };
-        let (class, shift) = ((*header).class as usize, (*header).shift as usize);
+        let class = (*header).class as usize;
         // Large blocks are stacks and buffers: filling them would cost more than
         // what it finds.
         let fill = ((*header).requested as usize).min(2048);
         std::ptr::write_bytes(block, POISON, fill);
         (*header).state = FREED;
-        let start = block as usize - shift - HEADER;
         let state = state();
-        ((start + HEADER) as *mut usize).write(state.free[class]);
-        state.free[class] = start;
+        (*header).next = state.free[class];
+        state.free[class] = header as usize;
     }
     None
 }

@@ -1,6 +1,6 @@
 //! Boot: from the image's `main()` to a QEMU that waits for what will come, of
 //! which a snapshot is taken; then executions from there. Tasks of a scenario are
-//! threads without a C side.
+//! threads too, with stacks outside of that memory.
 //! Must not know: what the tasks do.
 
 use super::context::Context;
@@ -23,6 +23,25 @@ pub struct Image {
     bss_end: usize,
     /// `glue/qemu/guest.c`.
     guest: usize,
+}
+
+impl Image {
+    /// Where the executable lies in memory, from and to.
+    pub fn code(&self) -> (usize, usize) {
+        unsafe extern "C" fn first(
+            info: *mut libc::dl_phdr_info,
+            _: usize,
+            found: *mut libc::c_void,
+        ) -> i32 {
+            // SAFETY: the dynamic linker's own data; the first object is the image.
+            unsafe { *found.cast::<usize>() = (*info).dlpi_addr as usize };
+            1
+        }
+        let mut start = 0;
+        // SAFETY: `first` keeps to the protocol.
+        unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut start).cast()) };
+        (start, self.bss_end)
+    }
 }
 
 /// A task of a scenario; it gives none when the execution ended under it.
@@ -131,11 +150,7 @@ pub fn start(
 
 /// Runs executions from the snapshot: `prepare` adds the tasks, `end` sees what
 /// became of it and says whether to go on.
-pub fn explore(
-    strategy: Strategy,
-    prepare: impl Fn() + Send + Sync + 'static,
-    end: impl Fn() -> bool + Send + Sync + 'static,
-) {
+pub fn explore(strategy: Strategy, prepare: impl Fn() + 'static, end: impl Fn() -> bool + 'static) {
     let begin = move || {
         boot().tasks.clear();
         snapshot::restore();

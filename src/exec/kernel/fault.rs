@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The address that the thread in `entry` faulted at.
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 
+/// `si_code` of a fault that the processor gave no address for.
+const SI_KERNEL: i32 = 0x80;
+
 /// Lets this process handle its faults.
 pub fn install() {
     // SAFETY: handlers are set as sigaction(2) says; the stack is never freed.
@@ -64,6 +67,11 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
         return;
     }
     let name = match signal {
+        // The processor does not tell the address if it is none that can be.
+        // SAFETY: the system's own.
+        libc::SIGSEGV if unsafe { (*info).si_code } == SI_KERNEL => {
+            "SIGSEGV at no address that can be, like those that fill freed memory".into()
+        }
         libc::SIGSEGV => format!("SIGSEGV at {address:#x}"),
         libc::SIGBUS => "SIGBUS".into(),
         libc::SIGFPE => "SIGFPE".into(),
@@ -73,8 +81,10 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
     let mut trace = process::backtrace();
     // What is above the handler's own frames begins at the instruction.
     let at = registers[libc::REG_RIP as usize] as usize;
-    let begin = trace.iter().position(|frame| *frame == at || *frame == at + 1).unwrap_or(0);
-    trace.drain(..begin);
+    match trace.iter().position(|frame| *frame == at || frame + 1 == at) {
+        Some(begin) => drop(trace.drain(..begin)),
+        None => trace.insert(0, at),
+    }
     kernel().end(Ending::Crash(name, trace));
     registers[libc::REG_RIP as usize] = process::never as *const () as i64;
     // As at a function's entry.

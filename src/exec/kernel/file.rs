@@ -230,6 +230,7 @@ pub fn read(
             if pipe.bytes.is_empty() {
                 return if pipe.ended || pipe.deaf { Ok(0) } else { Err(EAGAIN) };
             }
+            let length = length.min(kernel.limit.unwrap_or(length));
             let bytes = length.min(pipe.bytes.len());
             let (front, back) = pipe.bytes.as_slices();
             let (first, into) = (bytes.min(front.len()), into as *mut u8);
@@ -275,6 +276,7 @@ pub fn write(kernel: &mut Kernel, file: usize, from: usize, length: usize) -> Re
             if room == 0 {
                 return Err(EAGAIN);
             }
+            let length = length.min(kernel.limit.unwrap_or(length));
             let bytes = length.min(room);
             // SAFETY: the caller's buffer has `length` bytes.
             pipe.bytes.extend(unsafe { std::slice::from_raw_parts(from as *const u8, bytes) });

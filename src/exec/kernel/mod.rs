@@ -1,8 +1,8 @@
 //! A small kernel in user space: the threads, locks, files, memory and clock of
-//! one process, which is a whole QEMU. Each of its threads is a task of shuttle's
-//! with a C stack in an arena; all that it does through libc comes here as an
-//! operation (`--wrap` in the link). Between two executions the memory is put
-//! back as it was after boot.
+//! one process, which is a whole QEMU. Each of its threads has a C stack in an
+//! arena; all that it does through libc comes here as an operation (`--wrap` in
+//! the link), before which another thread may be picked to go on. Between two
+//! executions the memory is put back as it was after boot.
 //!
 //! One OS thread runs all of it, therefore the state can be global.
 //! Must not know: migration, and what a scenario wants.
@@ -13,10 +13,12 @@
 
 pub mod arena;
 pub mod boot;
+pub mod choices;
 pub mod clock;
 pub mod context;
 pub mod fault;
 pub mod file;
+pub mod locks;
 pub mod pick;
 pub mod process;
 pub mod snapshot;
@@ -25,5 +27,6 @@ pub mod state;
 pub mod sync;
 pub mod tasks;
 pub mod thread;
+mod trial;
 pub mod uffd;
 mod wrap;

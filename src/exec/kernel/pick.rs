@@ -18,6 +18,9 @@ pub enum Strategy {
     Replay(Vec<Option<Tid>>),
 }
 
+/// One in so many steps at which something rare may happen.
+const RARE: usize = 64;
+
 /// A small generator of random numbers (SplitMix64).
 #[derive(Clone, Debug)]
 struct Random(u64);
@@ -159,9 +162,24 @@ impl Picker {
         }
     }
 
-    /// Picks one of several threads, ascending; `current` is the one that runs.
-    pub fn thread(&mut self, ready: &[Tid], current: Tid) -> Tid {
+    /// Picks one of several threads, ascending, or something rare in its place;
+    /// `current` is the one that runs.
+    pub fn thread(&mut self, ready: &[Tid], rare: &[Tid], current: Tid) -> Tid {
         let wanted = self.wanted();
+        let drawn = matches!(self.how, How::Random | How::Pct(_));
+        if !rare.is_empty() {
+            let picked = match wanted {
+                Some(wanted) if rare.contains(&wanted) => Some(wanted),
+                _ if drawn && self.random.below(RARE) == 0 => {
+                    Some(rare[self.random.below(rare.len())])
+                }
+                _ => None,
+            };
+            if let Some(picked) = picked {
+                self.note(picked);
+                return picked;
+            }
+        }
         let tid = match &mut self.how {
             How::Random => ready[self.random.below(ready.len())],
             How::Pct(priorities) => ready[priorities.pick(ready, &mut self.random)],

@@ -51,8 +51,26 @@ pub extern "C" fn never() -> ! {
     }
 }
 
-/// A thread's function has returned.
+/// A thread's function has returned: what it keeps by key is destroyed, until
+/// nothing is left or it was tried often enough (PTHREAD_DESTRUCTOR_ITERATIONS).
 pub extern "C" fn returned(value: usize) -> ! {
+    for _ in 0..4 {
+        let mut any = false;
+        for key in 0..kernel().keys.len() {
+            let state = kernel();
+            let kept = state.threads[state.current].specific.get_mut(key).map(std::mem::take);
+            let destructor = state.keys[key].filter(|destructor| *destructor != 0);
+            if let (Some(kept), Some(destructor)) = (kept.filter(|kept| *kept != 0), destructor) {
+                any = true;
+                // SAFETY: what pthread_key_create was given.
+                let destructor: extern "C" fn(usize) = unsafe { std::mem::transmute(destructor) };
+                destructor(kept);
+            }
+        }
+        if !any {
+            break;
+        }
+    }
     call(Op::End(value));
     never()
 }
@@ -64,6 +82,8 @@ pub fn exit(code: i32) -> ! {
         // SAFETY: the process ends.
         unsafe { libc::_exit(101) };
     }
+    // What others do in the meantime may be seen.
+    call(Op::Yield);
     let state = kernel();
     if state.recording.is_some() {
         state.threads[state.current].frames = backtrace();
@@ -99,16 +119,20 @@ unsafe extern "C" {
         each: extern "C" fn(*mut Unwind, *mut libc::c_void) -> i32,
         argument: *mut libc::c_void,
     ) -> i32;
-    fn _Unwind_GetIP(context: *mut Unwind) -> usize;
+    fn _Unwind_GetIPInfo(context: *mut Unwind, exact: *mut i32) -> usize;
 }
 
-/// The return addresses of the calling thread, innermost first.
+/// Where the calling thread is, innermost first: an address within the call, or the
+/// very instruction that faulted.
 pub fn backtrace() -> Vec<usize> {
     extern "C" fn each(context: *mut Unwind, frames: *mut libc::c_void) -> i32 {
         // SAFETY: the pointer is the vector below.
         let frames = unsafe { &mut *frames.cast::<Vec<usize>>() };
+        let mut exact = 0;
         // SAFETY: the unwinder's own context.
-        frames.push(unsafe { _Unwind_GetIP(context) });
+        let at = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
+        // A return address may be the first of the next function.
+        frames.push(if exact == 0 { at.wrapping_sub(1) } else { at });
         // _URC_END_OF_STACK: enough.
         if frames.len() < 128 { 0 } else { 5 }
     }

@@ -137,6 +137,18 @@ pub fn restore() {
     uffd::protect_all(state);
 }
 
+/// After memory was put back: the first address that is not as it was.
+pub fn difference() -> Option<usize> {
+    for range in &snapshot()?.ranges {
+        // SAFETY: the range is mapped and, since `restore`, readable.
+        let now = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.copy.len()) };
+        if let Some(at) = (0..now.len()).find(|at| now[*at] != range.copy[*at]) {
+            return Some(range.start + at);
+        }
+    }
+    None
+}
+
 /// Bytes that are put back each time.
 pub fn hot_bytes() -> usize {
     snapshot().map_or(0, |snapshot| snapshot.runs.iter().map(|run| run.2 * PAGE).sum())

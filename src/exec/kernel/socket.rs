@@ -68,7 +68,12 @@ impl Call {
                         let at = *sent - before;
                         let (from, left) = (part.iov_base as usize + at, part.iov_len - at);
                         match file::write(kernel, file, from, left) {
-                            Ok(bytes) => *sent += bytes,
+                            Ok(bytes) => {
+                                *sent += bytes;
+                                if kernel.limit.is_some() && !wait {
+                                    return Some(*sent as isize);
+                                }
+                            }
                             Err(EAGAIN) if wait => {
                                 kernel.wait(tid, writable_key(kernel, file), None);
                                 return None;
@@ -89,7 +94,8 @@ impl Call {
     }
 }
 
-fn iovec(parts: usize, many: usize) -> &'static [libc::iovec] {
+/// The parts of a message.
+pub fn iovec(parts: usize, many: usize) -> &'static [libc::iovec] {
     // SAFETY: the caller's array of `many`, which lives as long as the call.
     unsafe { std::slice::from_raw_parts(parts as *const libc::iovec, many) }
 }

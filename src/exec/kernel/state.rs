@@ -3,6 +3,7 @@
 //! put back before each execution.
 //! Must not know: who schedules.
 
+use super::choices::Choices;
 use super::clock::Instant;
 use super::context::Context;
 use super::file::Files;
@@ -22,6 +23,8 @@ pub enum Key {
     Cond(usize),
     /// A futex word.
     Futex(usize),
+    /// A read-write lock, semaphore, spin lock or once control.
+    Lock(usize),
     /// The end of a thread.
     Thread(Tid),
     /// A signal for the thread itself.
@@ -56,6 +59,7 @@ impl Key {
             Key::Page(at) => (7, at >> 12),
             Key::Clock => (8, 0),
             Key::Scenario(nth) => (9, nth),
+            Key::Lock(at) => (10, at >> 2),
         };
         1 << ((value.wrapping_add(kind * 11)) & 63)
     }
@@ -104,6 +108,7 @@ impl Key {
             Key::Mutex(address) => ("lock", address),
             Key::Cond(address) => ("cond_wait", address),
             Key::Futex(address) => ("futex_wait", address),
+            Key::Lock(address) => ("lock", address),
             Key::Thread(_) => ("join", 0),
             Key::Signal => ("sigwait", 0),
             Key::File(_) => ("recv", 0),
@@ -167,7 +172,7 @@ pub enum Ending {
     Done,
     /// QEMU called `exit`.
     Exit(i32),
-    /// QEMU crashed: what it did, where (return addresses, innermost first).
+    /// QEMU crashed: what it did, where (`process::backtrace`).
     Crash(String, Vec<usize>),
     /// More operations than the bound.
     Steps,
@@ -216,8 +221,8 @@ pub struct Step {
 #[derive(Clone, Default)]
 pub struct Kernel {
     pub threads: Vec<Thread>,
-    /// Destructors by key; none: the key is free.
-    pub keys: Vec<bool>,
+    /// Destructors by key, zero for a key without; none: the key was deleted.
+    pub keys: Vec<Option<usize>>,
     pub files: Files,
     pub faults: Faults,
     pub now: Instant,
@@ -230,6 +235,12 @@ pub struct Kernel {
     pub steps: u64,
     /// What QEMU said on standard output and error.
     pub said: String,
+    /// What may happen out of turn.
+    pub choices: Choices,
+    /// Bytes that the operation at hand is about at most.
+    pub limit: Option<usize>,
+    /// The state of `random()`.
+    pub numbers: u64,
     /// The Big QEMU Lock; zero: not known.
     pub bql: usize,
     /// The stall that lasts, the longest that there was, and the longest for a vCPU.
@@ -349,11 +360,15 @@ impl Kernel {
         }
         let next = self.threads.iter().filter_map(|thread| thread.deadline).min();
         let Some(next) = next else { return self.end(Ending::Quiet) };
-        self.now = self.now.max(next);
         let due = self.threads.iter().position(|thread| thread.deadline == Some(next));
-        let thread = &mut self.threads[due.expect("the one with the least")];
+        self.time_out(due.expect("the one with the least"));
+    }
+
+    /// Time goes on to the deadline of a thread, which stops waiting.
+    pub fn time_out(&mut self, tid: Tid) {
+        let thread = &mut self.threads[tid];
+        self.now = self.now.max(thread.deadline.take().unwrap_or(0));
         thread.waits.clear();
-        thread.deadline = None;
         thread.expired = true;
     }
 

@@ -6,13 +6,15 @@
 
 use super::clock::Instant;
 use super::state::{Call, Kernel, Key, Tid};
-use super::{file, socket, thread, uffd};
+use super::{file, locks, socket, thread, uffd};
 use libc::{EAGAIN, EBUSY, EDEADLK, EINVAL, ETIMEDOUT};
 
 /// An operation. It lies on the C stack of the thread that asked.
 #[derive(Debug)]
 pub enum Op {
     Lock(usize),
+    /// Until a time.
+    TimedLock(usize, Instant),
     TryLock(usize),
     Unlock(usize),
     Wait(Wait),
@@ -48,6 +50,8 @@ pub enum Op {
     },
     /// Nothing but a place to switch.
     Yield,
+    /// On one of the rarer locks.
+    Rare(locks::Call),
     File(file::Call),
     Socket(socket::Call),
     Fault {
@@ -116,7 +120,13 @@ pub fn initialise(address: usize, kind: i32) {
 }
 
 /// One attempt; `None`: it waits.
-fn lock(kernel: &mut Kernel, tid: Tid, address: usize, may_wait: bool) -> Option<isize> {
+fn lock(
+    kernel: &mut Kernel,
+    tid: Tid,
+    address: usize,
+    may_wait: bool,
+    deadline: Option<Instant>,
+) -> Option<isize> {
     let mutex = mutex(address);
     let me = tid as u32 + 1;
     if mutex.owner == 0 {
@@ -133,7 +143,10 @@ fn lock(kernel: &mut Kernel, tid: Tid, address: usize, may_wait: bool) -> Option
     if mutex.owner == me && mutex.kind == libc::PTHREAD_MUTEX_ERRORCHECK {
         return Some(EDEADLK as isize);
     }
-    kernel.wait(tid, Key::Mutex(address), None);
+    if deadline.is_some_and(|at| at <= kernel.now) {
+        return Some(ETIMEDOUT as isize);
+    }
+    kernel.wait(tid, Key::Mutex(address), deadline);
     None
 }
 
@@ -159,7 +172,9 @@ impl Op {
     pub fn name(&self) -> (&'static str, usize) {
         match self {
             Op::Lock(address) => ("lock", *address),
+            Op::TimedLock(address, _) => ("timedlock", *address),
             Op::TryLock(address) => ("trylock", *address),
+            Op::Rare(call) => call.name(),
             Op::Unlock(address) => ("unlock", *address),
             Op::Wait(wait) => ("cond_wait", wait.cond),
             Op::Signal(cond) => ("cond_signal", *cond),
@@ -192,10 +207,13 @@ impl Op {
     /// Tries to do it; gives the result, or none if the thread has to wait.
     pub fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
         Some(match self {
-            Op::Lock(address) => return lock(kernel, tid, *address, true),
+            Op::Lock(address) => return lock(kernel, tid, *address, true, None),
+            Op::TimedLock(address, until) => {
+                return lock(kernel, tid, *address, true, Some(*until));
+            }
             Op::TryLock(address) => {
                 mutex(*address).tried = 1;
-                return lock(kernel, tid, *address, false);
+                return lock(kernel, tid, *address, false, None);
             }
             Op::Unlock(address) => unlock(kernel, tid, *address),
             Op::Wait(wait) => return wait.attempt(kernel, tid),
@@ -252,6 +270,7 @@ impl Op {
                 return None;
             }
             Op::Yield => 0,
+            Op::Rare(call) => return call.attempt(kernel, tid),
             Op::File(call) => return call.attempt(kernel, tid),
             Op::Socket(call) => return call.attempt(kernel, tid),
             Op::Fault { address } => return uffd::fault(kernel, tid, *address),
@@ -295,6 +314,6 @@ impl Wait {
             self.phase = Phase::Again(result);
         }
         let Phase::Again(result) = self.phase else { unreachable!("the phases are in order") };
-        lock(kernel, tid, self.mutex, true).map(|_| result as isize)
+        lock(kernel, tid, self.mutex, true, None).map(|_| result as isize)
     }
 }

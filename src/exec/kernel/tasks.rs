@@ -4,6 +4,7 @@
 //! is for tasks of Rust, took half of an execution's time here.
 //! Must not know: what the operations do.
 
+use super::choices::{self, Choices};
 use super::context::{Context, Stack};
 use super::pick::Picker;
 pub use super::pick::Strategy;
@@ -33,6 +34,8 @@ struct Run {
     panic: Option<Box<dyn Any + Send>>,
     /// Those that can run; kept for its room.
     ready: Vec<Tid>,
+    /// What else may happen; empty without `Choices`.
+    extras: Vec<Tid>,
 }
 
 struct Global(UnsafeCell<Option<Run>>);
@@ -59,6 +62,7 @@ fn first(none: &'static mut Option<Run>) -> &'static mut Run {
         stacks: Vec::new(),
         panic: None,
         ready: Vec::new(),
+        extras: Vec::new(),
     })
 }
 
@@ -115,6 +119,7 @@ pub fn on() -> bool {
 /// The thread that goes on; none: the execution is over.
 fn pick(current: Tid) -> Option<Tid> {
     let (run, kernel) = (current_run(), kernel());
+    run.extras.clear();
     loop {
         if kernel.over.is_some() {
             return None;
@@ -126,11 +131,21 @@ fn pick(current: Tid) -> Option<Tid> {
         if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
             kernel.tick();
         }
-        match run.ready[..] {
-            [] => kernel.quiet(),
-            [only] => return Some(only),
-            _ => return Some(run.picker.thread(&run.ready, current)),
+        if kernel.choices != Choices::default() {
+            choices::extras(kernel, &mut run.extras);
         }
+        let picked = match run.ready[..] {
+            [] => {
+                kernel.quiet();
+                continue;
+            }
+            [only] if run.extras.is_empty() => return Some(only),
+            _ => run.picker.thread(&run.ready, &run.extras, current),
+        };
+        if run.extras.is_empty() || !choices::happens(kernel, picked) {
+            return Some(picked);
+        }
+        run.extras.clear();
     }
 }
 
@@ -210,7 +225,8 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
     {
         let kernel = kernel();
         kernel.steps += 1;
-        let contended = kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
+        let contended =
+            kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;
         if kernel.recording.is_some() {
@@ -230,7 +246,16 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
             return None;
         }
         process::set_running(false);
-        if let Some(result) = op.attempt(kernel, tid) {
+        let of_qemu = !kernel.threads[tid].scenario;
+        if of_qemu {
+            choices::shorten(kernel, op);
+        }
+        let mut result = op.attempt(kernel, tid);
+        if of_qemu {
+            choices::shortened(kernel, result.is_some());
+            result = result.or_else(|| choices::interrupt(kernel, tid, op));
+        }
+        if let Some(result) = result {
             kernel.threads[tid].pending = 0;
             if kernel.recording.is_some() {
                 record(tid, op, waited);

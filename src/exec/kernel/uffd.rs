@@ -68,10 +68,8 @@ pub fn discard(kernel: &mut Kernel, start: usize, bytes: usize) {
         super::snapshot::touch(page);
     }
     give_back(start, bytes);
-    let missing: Vec<usize> = (start..start + bytes)
-        .step_by(PAGE)
-        .filter(|page| told(kernel, *page).is_some())
-        .collect();
+    let missing: Vec<usize> =
+        (start..start + bytes).step_by(PAGE).filter(|page| told(kernel, *page).is_some()).collect();
     protect_each(&missing, false);
     kernel.faults.missing.extend(missing);
     kernel.faults.discarded.push((start, bytes));
@@ -150,6 +148,11 @@ pub fn present_all(kernel: &mut Kernel) {
 pub fn protect_all(kernel: &Kernel) {
     kernel.faults.discarded.iter().for_each(|(start, bytes)| give_back(*start, *bytes));
     protect_each(&missing_pages(kernel), false);
+}
+
+/// Whether any page is missing.
+pub fn any(kernel: &Kernel) -> bool {
+    !kernel.faults.missing.is_empty()
 }
 
 /// Whether a page is missing.

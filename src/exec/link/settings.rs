@@ -25,6 +25,9 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 struct Libc {
     wrap: Vec<String>,
+    /// Names that are not wrapped, and why not: for readers.
+    #[serde(rename = "left")]
+    _left: serde::de::IgnoredAny,
 }
 
 impl Settings {

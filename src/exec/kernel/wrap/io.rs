@@ -1,10 +1,11 @@
 //! Descriptors: those of the kernel's files; the system's own pass through.
 
+use super::super::arena::PAGE;
 use super::super::file::{Call, FIRST, File};
 use super::super::state::kernel;
 use super::super::sync::Op;
-use super::super::{clock, process, uffd};
-use super::{result, set_errno, text};
+use super::super::{clock, process, snapshot, uffd};
+use super::{present, result, set_errno, text};
 use libc::{c_char, c_int, c_long, c_uint, c_ulong, c_void, mode_t, pollfd, size_t, ssize_t};
 
 #[unsafe(no_mangle)]
@@ -22,9 +23,14 @@ pub unsafe extern "C" fn bqlcheck_open(path: *const c_char, flags: c_int, mode: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_read(fd: c_int, into: *mut c_void, length: size_t) -> ssize_t {
     if fd < FIRST {
+        // The system does not ask our handler before it writes.
+        (0..length.div_ceil(PAGE) + 1).for_each(|nth| {
+            snapshot::touch(into as usize + (nth * PAGE).min(length.saturating_sub(1)));
+        });
         // SAFETY: the caller's arguments.
         return unsafe { libc::read(fd, into, length) };
     }
+    present(into as usize, length);
     result(process::call(Op::File(Call::Read { fd, into: into as usize, length })))
 }
 
@@ -34,6 +40,7 @@ pub unsafe extern "C" fn __wrap_write(fd: c_int, from: *const c_void, length: si
         // SAFETY: the caller's arguments.
         return unsafe { libc::write(fd, from, length) };
     }
+    present(from as usize, length);
     result(process::call(Op::File(Call::Write { fd, from: from as usize, length })))
 }
 
@@ -131,7 +138,7 @@ pub unsafe extern "C" fn __wrap_pipe(ends: *mut c_int) -> c_int {
     unsafe { __wrap_pipe2(ends, 0) }
 }
 
-fn poll(fds: *mut pollfd, many: usize, wait: Option<u64>) -> c_int {
+pub fn poll(fds: *mut pollfd, many: usize, wait: Option<u64>) -> c_int {
     let deadline = wait.map(|wait| kernel().now.saturating_add(wait));
     let call = Call::Poll { fds: fds as usize, many, deadline, asleep: false };
     result(process::call(Op::File(call))) as c_int

@@ -106,6 +106,12 @@ pub unsafe extern "C" fn __wrap_memalign(align: size_t, bytes: size_t) -> *mut c
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_valloc(bytes: size_t) -> *mut c_void {
+    // SAFETY: as above.
+    unsafe { __wrap_aligned_alloc(arena::PAGE, bytes) }
+}
+
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_posix_memalign(
     into: *mut *mut c_void,
     align: size_t,

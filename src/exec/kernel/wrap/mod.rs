@@ -4,11 +4,18 @@
 
 mod device;
 mod io;
+mod locks;
 mod memory;
 mod net;
 mod process;
 mod pthread;
+mod rest;
 mod time;
+
+use super::arena::PAGE;
+use super::state::kernel;
+use super::sync::Op;
+use super::uffd;
 
 /// A result of the kernel as a C library gives it: -1, and errno.
 fn result(result: isize) -> isize {
@@ -17,6 +24,26 @@ fn result(result: isize) -> isize {
         return -1;
     }
     result
+}
+
+/// The kernel is about to touch the caller's memory: where that is missing, the caller
+/// waits for it, as if it had touched it itself.
+fn present(at: usize, length: usize) {
+    if length == 0 || !uffd::any(kernel()) {
+        return;
+    }
+    for address in (at & !(PAGE - 1)..at + length).step_by(PAGE) {
+        if uffd::served(kernel(), address) {
+            super::process::call(Op::Fault { address });
+        }
+    }
+}
+
+/// The same for the parts of a message.
+fn present_parts(parts: *const libc::iovec, many: usize) {
+    for part in super::socket::iovec(parts as usize, many) {
+        present(part.iov_base as usize, part.iov_len);
+    }
 }
 
 fn set_errno(errno: i32) {

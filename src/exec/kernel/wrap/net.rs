@@ -4,15 +4,19 @@ use super::super::file::File;
 use super::super::state::kernel;
 use super::super::sync::Op;
 use super::super::{process, socket};
-use super::{result, text};
-use libc::{c_char, c_int, c_void, iovec, msghdr, size_t, sockaddr, sockaddr_un, socklen_t, ssize_t};
+use super::{present_parts, result, text};
+use libc::{
+    c_char, c_int, c_void, iovec, msghdr, size_t, sockaddr, sockaddr_un, socklen_t, ssize_t,
+};
 
 pub fn send(fd: c_int, parts: *const iovec, many: usize, never_wait: bool) -> ssize_t {
+    present_parts(parts, many);
     let call = socket::Call::Send { fd, parts: parts as usize, many, never_wait, sent: 0 };
     result(process::call(Op::Socket(call)))
 }
 
 pub fn receive(fd: c_int, parts: *const iovec, many: usize, peek: bool, never: bool) -> ssize_t {
+    present_parts(parts, many);
     let parts = parts as usize;
     let call = socket::Call::Receive { fd, parts, many, peek, never_wait: never };
     result(process::call(Op::Socket(call)))

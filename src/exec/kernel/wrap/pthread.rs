@@ -120,6 +120,16 @@ pub unsafe extern "C" fn __wrap_pthread_mutex_trylock(mutex: usize) -> c_int {
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_pthread_mutex_timedlock(
+    mutex: usize,
+    at: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's time.
+    let until = unsafe { clock::instant(libc::CLOCK_REALTIME, &*at) };
+    process::call(Op::TimedLock(mutex, until)) as c_int
+}
+
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_pthread_mutex_unlock(mutex: usize) -> c_int {
     process::call(Op::Unlock(mutex)) as c_int
 }
@@ -169,9 +179,21 @@ pub unsafe extern "C" fn __wrap_pthread_cond_timedwait(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_pthread_key_create(key: *mut u32, _: usize) -> c_int {
+pub unsafe extern "C" fn __wrap_pthread_cond_clockwait(
+    cond: usize,
+    mutex: usize,
+    id: c_int,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's time.
+    let deadline = Some(unsafe { clock::instant(id, &*until) });
+    process::call(Op::Wait(Wait { cond, mutex, deadline, phase: Phase::Begin })) as c_int
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap_pthread_key_create(key: *mut u32, destructor: usize) -> c_int {
     let keys = &mut kernel().keys;
-    keys.push(true);
+    keys.push(Some(destructor));
     // SAFETY: the caller's pointer.
     unsafe { *key = keys.len() as u32 - 1 };
     0
@@ -180,7 +202,7 @@ pub unsafe extern "C" fn __wrap_pthread_key_create(key: *mut u32, _: usize) -> c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_pthread_key_delete(key: u32) -> c_int {
     let keys = &mut kernel().keys;
-    keys.get_mut(key as usize).map(|used| *used = false).map_or(libc::EINVAL, |()| 0)
+    keys.get_mut(key as usize).map(|key| *key = None).map_or(libc::EINVAL, |()| 0)
 }
 
 #[unsafe(no_mangle)]

@@ -1,0 +1,98 @@
+//! A run without a scenario, for small programs: the kernel's own tests. A program
+//! of C that is linked like a QEMU sleeps once at its beginning, there the snapshot
+//! is taken, and each execution is the rest of it.
+//! Must not know: QEMU.
+
+use super::boot::{self, Image};
+use super::choices::Choices;
+use super::state::{Ending, kernel};
+use super::tasks::{self, Strategy};
+use super::{process, snapshot};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::raw::{c_char, c_int};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Where a trial begins (`main.c` of the tests), with `STRATEGY CHOICES …`: what is
+/// left of the arguments is the program's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bqlcheck_trial(
+    image: &'static Image,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> c_int {
+    process::same_addresses();
+    // SAFETY: `argv` has `argc` strings.
+    let mut arguments: Vec<String> = (0..argc as usize)
+        .map(|nth| unsafe { std::ffi::CStr::from_ptr(*argv.add(nth)) })
+        .map(|text| text.to_string_lossy().into_owned())
+        .collect();
+    let own: Vec<String> = arguments.drain(1..3.min(arguments.len())).collect();
+    let numbers = |text: &str| -> Vec<usize> {
+        text.split([':', ',']).filter_map(|number| number.parse().ok()).collect()
+    };
+    let strategy = match (own.first().map(String::as_str), own.first().map(|text| numbers(text))) {
+        (Some(text), Some(all)) if text.starts_with("replay") => {
+            Strategy::Replay(all.into_iter().map(Some).collect())
+        }
+        (_, Some(all)) if all.len() == 2 => {
+            Strategy::Random { seed: all[0] as u64, executions: all[1] }
+        }
+        (_, Some(all)) if all.len() == 3 => {
+            Strategy::Pct { seed: all[0] as u64, depth: all[1], executions: all[2] }
+        }
+        _ => Strategy::Steady,
+    };
+    let choices = match own.get(1).map(|text| numbers(text)).as_deref() {
+        Some([timeouts, eintr, short, spurious]) => Choices {
+            timeouts: *timeouts as u32,
+            eintr: *eintr as u32,
+            short: *short as u32,
+            spurious: *spurious as u32,
+        },
+        _ => Choices::default(),
+    };
+    if let Err((ending, said)) = boot::start(image, &arguments, Arc::new(|_| Some(())), false) {
+        println!("boot: {} {said}", ended(image, &ending));
+        return 1;
+    }
+    let all: Rc<RefCell<BTreeMap<String, (usize, String)>>> = Rc::default();
+    let seen = all.clone();
+    let end = move || {
+        let state = kernel();
+        let ending = state.over.clone().unwrap_or(Ending::Quiet);
+        let text = format!("{} {:?}", ended(image, &ending), state.said);
+        let mut seen = seen.borrow_mut();
+        let first = || (0, tasks::picked().iter().map(|tid| format!(",{tid}")).collect());
+        seen.entry(text).or_insert_with(first).0 += 1;
+        true
+    };
+    boot::explore(strategy, move || kernel().choices = choices, end);
+    for (text, (many, picked)) in all.borrow().iter() {
+        println!("{many} x {text} replay{picked}");
+    }
+    println!("schedules {:016x}", tasks::schedules());
+    snapshot::restore();
+    match snapshot::difference() {
+        None => println!("memory as it was"),
+        Some(address) => println!("memory differs at {address:#x}"),
+    }
+    0
+}
+
+/// In a word, and where: offsets in the image, innermost first.
+fn ended(image: &Image, ending: &Ending) -> String {
+    match ending {
+        Ending::Quiet => "quiet".into(),
+        Ending::Done => "done".into(),
+        Ending::Exit(code) => format!("exit {code}"),
+        Ending::Steps => "steps".into(),
+        Ending::Crash(what, trace) => {
+            let (first, last) = image.code();
+            let here = trace.iter().filter(|at| (first..last).contains(at));
+            let places: Vec<String> = here.map(|at| format!("+{:x}", at - first)).collect();
+            format!("crash {what} at {}", places.join(""))
+        }
+    }
+}

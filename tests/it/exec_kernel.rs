@@ -1,0 +1,310 @@
+//! The kernel of `exec`, by small programs of C that are linked like a QEMU
+//! (`exec/trial.c`): each thing that it does, once right and once wrong.
+
+use crate::cli::directory;
+use bqlcheck::exec::link::{Build, Settings, link};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The program, linked with the runtime; none where there is no compiler or ninja.
+fn image() -> Option<&'static Path> {
+    static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    IMAGE.get_or_init(make).as_deref()
+}
+
+fn make() -> Option<PathBuf> {
+    for program in ["ninja", "cc"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("skipped: there is no {program}");
+            return None;
+        }
+    }
+    let folder = directory("exec kernel");
+    let [source, build, cache] = ["src", "build", "cache"].map(|name| folder.join(name));
+    for folder in [&source.join("migration"), &build.join("meson-info"), &cache] {
+        fs::create_dir_all(folder).expect("a directory of our own");
+    }
+    let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
+    write(source.join("VERSION"), "10.0.0\n");
+    write(source.join("trial.c"), include_str!("exec/trial.c"));
+    write(source.join("migration/ram.c"), "int ram;\n");
+    write(
+        build.join("meson-info/meson-info.json"),
+        r#"{"directories": {"source": "../src", "build": "."}}"#,
+    );
+    write(
+        build.join("compile_commands.json"),
+        r#"[{"directory": ".", "file": "../src/migration/ram.c",
+             "command": "cc -o ram.o -c ../src/migration/ram.c"}]"#,
+    );
+    write(
+        build.join("build.ninja"),
+        r#"
+rule c
+ command = cc -O1 -g -fPIE -D_GNU_SOURCE -std=gnu11 -Wall -c $in -o $out
+rule c_LINKER
+ command = cc -pie -o $out $in -pthread
+build trial.o: c ../src/trial.c
+build ram.o: c ../src/migration/ram.c
+build qemu-system-x86_64: c_LINKER trial.o ram.o
+default qemu-system-x86_64
+"#,
+    );
+    let ninja = Command::new("ninja").arg("-C").arg(&build).output().expect("it is there");
+    assert!(ninja.status.success(), "{}", String::from_utf8_lossy(&ninja.stdout));
+    let mut settings = Settings::built_in().expect("this executable is known");
+    for glue in &mut settings.glue {
+        glue.text = glue.text.replace("bqlcheck_main", "bqlcheck_trial");
+    }
+    let build = Build::open(&build).expect("it is finished");
+    Some(link(&build, &cache, &settings).expect("it links").path)
+}
+
+/// What became of a run.
+struct Outcome {
+    /// How often each ending was had, and the schedule of the first.
+    seen: BTreeMap<String, (usize, String)>,
+    /// All that was said.
+    text: String,
+}
+
+const NOTHING: &str = "0,0,0,0";
+
+fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
+    let mut command = Command::new(image);
+    command.args([strategy, choices]).args(program.split(' '));
+    let output = command.output().expect("it was just linked");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{program}: {text} {:?}", output.status);
+    assert!(text.ends_with("memory as it was\n"), "{program}: {text}");
+    let mut seen = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((many, rest)) = line.split_once(" x ") {
+            let (ending, picked) = rest.rsplit_once(" replay").expect("its form");
+            let ending = places(image, ending);
+            seen.insert(ending, (many.parse().expect("a number"), format!("replay{picked}")));
+        }
+    }
+    Outcome { seen, text }
+}
+
+/// The functions at the offsets of a crash, innermost first, without what is ours;
+/// addresses, which depend on the machine, become `_`.
+fn places(image: &Path, ending: &str) -> String {
+    let Some((what, rest)) = ending.split_once(" at +") else { return ending.into() };
+    let (offsets, said) = rest.split_once(' ').expect("what it said");
+    let mut command = Command::new("addr2line");
+    command.arg("-fe").arg(image).args(offsets.split('+'));
+    let names = String::from_utf8(command.output().expect("binutils").stdout).expect("text");
+    let names: Vec<&str> = names.lines().step_by(2).collect();
+    let what: Vec<&str> = what
+        .split(' ')
+        .map(|word| if word.starts_with("0x") { "_" } else { word })
+        .map(|word| word.rsplit('/').next().unwrap_or(word))
+        .collect();
+    let what = what.join(" ");
+    // `trial.c:403:`: a line may move.
+    let line = |word: &str| match word.split_once(".c:") {
+        Some((file, _)) => format!("{file}.c:"),
+        None => word.into(),
+    };
+    let what: Vec<String> = what.split(' ').map(line).collect();
+    format!("{} in {} {said}", what.join(" "), names.join(" < "))
+}
+
+/// Runs a program with seed 1 and compares how often it ended how.
+fn ends(strategy: &str, choices: &str, program: &str, expected: &[(usize, &str)]) {
+    let Some(image) = image() else { return };
+    let outcome = run(image, strategy, choices, program);
+    let seen: Vec<(usize, &str)> =
+        outcome.seen.iter().map(|(ending, (many, _))| (*many, ending.as_str())).collect();
+    assert_eq!(seen, expected, "{program}");
+}
+
+/// Right and wrong, 200 schedules at random.
+fn twins(program: &str, right: &str, wrong: &[(usize, &str)]) {
+    ends("1:200", NOTHING, &format!("{program} right"), &[(200, right)]);
+    ends("1:200", NOTHING, &format!("{program} wrong"), wrong);
+}
+
+#[test]
+fn a_mutex_keeps_others_out() {
+    twins("mutex", r#"exit 0 "2""#, &[(67, r#"exit 0 "1""#), (133, r#"exit 0 "2""#)]);
+    twins("recursive", r#"exit 0 "0""#, &[(200, r#"quiet """#)]);
+    twins("deadlock", r#"exit 0 "done""#, &[(145, r#"exit 0 "done""#), (55, r#"quiet """#)]);
+}
+
+#[test]
+fn a_try_finds_a_mutex_taken_or_free() {
+    let both = [(103, r#"exit 0 "busy done""#), (97, r#"exit 0 "done""#)];
+    ends("1:200", NOTHING, "trylock right", &both);
+    ends("1:200", NOTHING, "trylock wrong", &[(200, r#"exit 0 "done""#)]);
+}
+
+#[test]
+fn a_signal_that_nobody_waits_for_is_lost() {
+    twins("lost", r#"exit 0 "done""#, &[(143, r#"exit 0 "done""#), (57, r#"quiet """#)]);
+    twins("futex", r#"exit 0 "done""#, &[(142, r#"exit 0 "done""#), (58, r#"quiet """#)]);
+}
+
+#[test]
+fn pipes_and_sockets_carry_what_was_sent() {
+    twins("pipes", r#"exit 0 "abc""#, &[(45, r#"exit 0 "a""#), (155, r#"exit 0 "abc""#)]);
+    let wrong = [(99, r#"exit 0 """#), (101, r#"exit 0 "refused""#)];
+    twins("sockets", r#"exit 0 "done hello""#, &wrong);
+}
+
+#[test]
+fn threads_begin_end_and_are_joined() {
+    let wrong = [(101, r#"exit 0 "0""#), (99, r#"exit 0 "0said ""#)];
+    twins("join", r#"exit 0 "said 7""#, &wrong);
+    let wrong = [(133, r#"exit 0 "6 7 5""#), (67, r#"exit 0 "7 7 5""#)];
+    twins("local", r#"exit 0 "6 6 5""#, &wrong);
+    twins("keys", r#"exit 0 "destroyed 3 done""#, &[(200, r#"exit 0 "done""#)]);
+    let wrong = [(67, r#"exit 0 "0 1 ""#), (133, r#"exit 0 "1 1 ""#)];
+    twins("once", r#"exit 0 "1 1 ""#, &wrong);
+}
+
+#[test]
+fn the_rarer_locks_keep_others_out() {
+    let wrong = [(55, r#"exit 0 "1""#), (145, r#"exit 0 "2""#)];
+    twins("rwlock", r#"exit 0 "2""#, &wrong);
+    twins("semaphore", r#"exit 0 "2""#, &wrong);
+    let wrong = [(62, r#"exit 0 "1""#), (138, r#"exit 0 "2""#)];
+    twins("spin", r#"exit 0 "2""#, &wrong);
+}
+
+#[test]
+fn an_hour_takes_no_time() {
+    ends("1:200", NOTHING, "time right", &[(200, r#"exit 0 "timeout after 3600 s""#)]);
+}
+
+#[test]
+fn a_bad_free_and_a_use_after_it_are_told_with_their_place() {
+    let wrong = r#"crash double free of _ in free_it < double_free < main """#;
+    twins("double_free", r#"exit 0 "done""#, &[(200, wrong)]);
+    let wrong = "crash SIGSEGV at no address that can be, like those that fill freed memory \
+                 in follow < use_after_free < main \"\"";
+    twins("use_after_free", r#"exit 0 "0""#, &[(200, wrong)]);
+}
+
+#[test]
+fn a_missing_page_is_waited_for_until_somebody_brings_it() {
+    twins("fault", r#"exit 0 "brought in""#, &[(200, r#"quiet """#)]);
+    twins("into", r#"exit 0 "piped in""#, &[(200, r#"quiet """#)]);
+}
+
+#[test]
+fn every_end_of_a_process_is_an_outcome_and_the_run_goes_on() {
+    let wrong = "crash trial.c: asserts: assertion `!wrong' failed in asserts < main \"\"";
+    twins("assert", r#"exit 0 """#, &[(200, wrong)]);
+    twins("exit", r#"exit 0 """#, &[(200, r#"exit 3 """#)]);
+    twins("abort", r#"exit 0 """#, &[(200, r#"crash abort() in aborts < main """#)]);
+    twins("null", r#"exit 0 "0""#, &[(200, r#"crash SIGSEGV at _ in follow < null < main """#)]);
+    ends("1:2", NOTHING, "loop right", &[(2, r#"exit 0 """#)]);
+    ends("1:2", NOTHING, "loop wrong", &[(2, r#"steps """#)]);
+}
+
+#[test]
+fn what_rarely_happens_is_a_choice_with_a_bound() {
+    let right = |choices, program: &str, ending| {
+        ends("1:400", choices, &format!("{program} right"), &[(400, ending)]);
+        ends("1:400", NOTHING, &format!("{program} right"), &[(400, ending)]);
+    };
+    right("2,0,0,0", "timeouts", r#"exit 0 "done""#);
+    right("0,2,0,0", "pipes", r#"exit 0 "abc""#);
+    right("0,0,2,0", "pipes", r#"exit 0 "abc""#);
+    right("0,0,0,1", "spurious", r#"exit 0 "1""#);
+    right("2,2,2,2", "pipes", r#"exit 0 "abc""#);
+    let done = (395, r#"exit 0 "done""#);
+    let early = "crash trial.c: wait_timed: assertion `ready' failed in \
+                 wait_timed < with < timeouts < main \"\"";
+    ends("1:400", "2,0,0,0", "timeouts wrong", &[(5, early), done]);
+    ends("1:400", NOTHING, "timeouts wrong", &[(400, r#"exit 0 "done""#)]);
+    let interrupted = [(3, r#"exit 0 """#), (119, r#"exit 0 "a""#), (278, r#"exit 0 "abc""#)];
+    ends("1:400", "0,2,0,0", "pipes wrong", &interrupted);
+    let short = [(130, r#"exit 0 "a""#), (32, r#"exit 0 "ab""#), (238, r#"exit 0 "abc""#)];
+    ends("1:400", "0,0,2,0", "pipes wrong", &short);
+    ends("1:400", "0,0,0,1", "spurious wrong", &[(5, r#"exit 0 "0""#), (395, r#"exit 0 "1""#)]);
+    ends("1:400", NOTHING, "spurious wrong", &[(400, r#"exit 0 "1""#)]);
+}
+
+#[test]
+fn the_same_seed_has_the_same_schedules() {
+    let Some(image) = image() else { return };
+    for strategy in ["7:300", "7:3:300"] {
+        for (choices, program) in
+            [(NOTHING, "deadlock wrong"), (NOTHING, "sockets right"), ("2,2,2,2", "pipes wrong")]
+        {
+            let once = run(image, strategy, choices, program).text;
+            assert_eq!(once, run(image, strategy, choices, program).text);
+            let other = strategy.replacen('7', "8", 1);
+            let hash =
+                |text: &str| text.lines().find(|line| line.starts_with("sched")).map(String::from);
+            assert!(hash(&once).is_some());
+            assert_ne!(hash(&once), hash(&run(image, &other, choices, program).text));
+        }
+    }
+}
+
+#[test]
+fn what_was_picked_has_the_execution_again() {
+    let Some(image) = image() else { return };
+    for strategy in ["3:300", "3:3:300"] {
+        for (choices, program) in [
+            (NOTHING, "deadlock wrong"),
+            (NOTHING, "join wrong"),
+            ("2,2,2,2", "pipes wrong"),
+            ("2,0,0,2", "timeouts wrong"),
+        ] {
+            for (ending, (_, replay)) in run(image, strategy, choices, program).seen {
+                let again = run(image, &replay, choices, program).seen;
+                assert_eq!(again, BTreeMap::from([(ending, (1, replay))]), "{program}");
+            }
+        }
+    }
+}
+
+/// The names after `prefix` in `text`, as far as they are names.
+fn names<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = String> + 'a {
+    text.split(prefix)
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+}
+
+#[test]
+fn the_list_of_wrapped_names_is_what_is_implemented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: PathBuf| fs::read_to_string(path).expect("part of the repository");
+    let folder = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(root.join(folder)).expect("part of the repository");
+        entries.map(|entry| read(entry.expect("readable").path())).collect()
+    };
+    let mut implemented = BTreeSet::new();
+    for text in folder("src/exec/kernel/wrap") {
+        implemented.extend(names(&text, "extern \"C\" fn __wrap_"));
+    }
+    for text in folder("src/exec/glue") {
+        let of_line = |line: &str| names(line, "__wrap_").next();
+        let own = text.lines().filter(|line| !line.starts_with(['#', ' ', '*', '/']));
+        implemented.extend(own.filter_map(of_line).filter(|name| !name.is_empty()));
+        let lines = text.lines().filter(|line| line.starts_with("WRAP_"));
+        implemented.extend(lines.filter_map(|line| names(line, "(").next()));
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&read(root.join("models/exec/libc.json"))).expect("JSON");
+    let list = |value: &serde_json::Value| -> BTreeSet<String> {
+        let all = value.as_array().expect("a list").iter();
+        all.map(|name| name.as_str().expect("a name").to_string()).collect()
+    };
+    let listed = list(&json["wrap"]);
+    assert_eq!(listed, implemented);
+    // What is left out is not wrapped, and each has a reason.
+    for left in json["left"].as_array().expect("a list") {
+        assert!(left["why"].as_str().is_some_and(|why| !why.is_empty()));
+        assert!(list(&left["names"]).is_disjoint(&listed));
+    }
+}
