@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The names of QEMU's listeners.
 pub const MONITOR: &str = "qmp";
 pub const INCOMING: &str = "incoming";
-pub const RECOVER: &str = "recover";
+/// A short one: QEMU reads commands a byte at a time.
+pub const RECOVER: &str = "r";
 
 /// What is done to the destination.
 #[derive(Clone, Debug)]
