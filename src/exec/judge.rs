@@ -88,21 +88,18 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
         all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
     }
     all.extend(state.misuses.iter().map(|misuse| misused(state, *misuse, names)));
-    match &state.over {
-        Some(Ending::Crash(what, _)) => {
-            let locked = what.contains("bql_locked") || what.contains("iothread_locked");
-            let rule = match () {
-                () if what.contains("!bql_locked") => Rule::TakenTwice,
-                () if what.contains("!qemu_mutex_iothread_locked") => Rule::TakenTwice,
-                () if what.contains("unlock") => Rule::Unbalanced,
-                () if locked => Rule::NeedsBql,
-                () if what.contains("free of") => Rule::UseAfterTeardown,
-                () if what.contains("SIG") => Rule::UseAfterTeardown,
-                () => Rule::IllegalTransition,
-            };
-            all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
-        }
-        _ => {}
+    if let Some(Ending::Crash(what, _)) = &state.over {
+        let locked = what.contains("bql_locked") || what.contains("iothread_locked");
+        let rule = match () {
+            () if what.contains("!bql_locked") => Rule::TakenTwice,
+            () if what.contains("!qemu_mutex_iothread_locked") => Rule::TakenTwice,
+            () if what.contains("bql_unlock") || what.contains("mutex_unlock") => Rule::Unbalanced,
+            () if locked => Rule::NeedsBql,
+            () if what.contains("free of") => Rule::UseAfterTeardown,
+            () if what.contains("SIG") => Rule::UseAfterTeardown,
+            () => Rule::IllegalTransition,
+        };
+        all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
     }
     all
 }

@@ -306,8 +306,11 @@ mod tests {
     use super::super::state::Thread;
     use super::*;
 
+    /// What a thread does to a mutex.
+    type Act = (Tid, fn(usize) -> Op);
+
     /// Two threads, and what `ops` of them make of one mutex.
-    fn misuses(ops: &[(Tid, fn(usize) -> Op)]) -> Vec<Misuse> {
+    fn misuses(ops: &[Act]) -> Vec<Misuse> {
         let mutex = Box::new(Mutex { owner: 0, count: 0, _unused: [0; 2], kind: 0 });
         let address = &raw const *mutex as usize;
         let mut kernel = Kernel { threads: vec![Thread::default(); 2], ..Kernel::default() };
