@@ -2,7 +2,7 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
-use super::kernel::state::{Ending, Kernel, Key, Thread, Tid};
+use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
 use super::kernel::sync;
 use crate::lock::Rule;
 
@@ -87,20 +87,43 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
         let breach = Breach::new(Rule::Stalled, message);
         all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
     }
-    match &state.over {
-        Some(Ending::Crash(what, _)) => {
-            let locked = what.contains("bql_locked") || what.contains("iothread_locked");
-            let rule = match () {
-                () if locked => Rule::NeedsBql,
-                () if what.contains("free of") => Rule::UseAfterTeardown,
-                () if what.contains("SIG") => Rule::UseAfterTeardown,
-                () => Rule::IllegalTransition,
-            };
-            all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
-        }
-        _ => {}
+    all.extend(state.misuses.iter().map(|misuse| misused(state, *misuse, names)));
+    if let Some(Ending::Crash(what, _)) = &state.over {
+        let locked = what.contains("bql_locked") || what.contains("iothread_locked");
+        let rule = match () {
+            () if what.contains("!bql_locked") => Rule::TakenTwice,
+            () if what.contains("!qemu_mutex_iothread_locked") => Rule::TakenTwice,
+            () if what.contains("bql_unlock") || what.contains("mutex_unlock") => Rule::Unbalanced,
+            () if locked => Rule::NeedsBql,
+            () if what.contains("free of") => Rule::UseAfterTeardown,
+            () if what.contains("SIG") => Rule::UseAfterTeardown,
+            () => Rule::IllegalTransition,
+        };
+        all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
     }
     all
+}
+
+/// A mutex used as none may be.
+fn misused(
+    state: &Kernel,
+    (misuse, tid, address): (Misuse, Tid, usize),
+    names: &dyn Names,
+) -> Breach {
+    let (who, lock) = (name(state, tid), names.object(address));
+    match misuse {
+        Misuse::Twice => {
+            Breach::new(Rule::TakenTwice, format!("{who} takes {lock}, which it holds"))
+        }
+        Misuse::NotHeld => Breach::new(
+            Rule::Unbalanced,
+            format!("{who} lets go of {lock}, which it does not hold"),
+        ),
+        Misuse::HeldAtEnd => Breach::new(Rule::Unbalanced, format!("{who} ends and holds {lock}")),
+        Misuse::DestroyedHeld => {
+            Breach::new(Rule::UseAfterTeardown, format!("{who} destroys {lock}, which is held"))
+        }
+    }
 }
 
 /// What a thread waits for first of all; a poll waits for files and for time.

@@ -156,7 +156,7 @@ pub enum BadFree {
 
 unsafe fn header(block: *mut u8) -> Result<*mut Header, BadFree> {
     let address = block as usize;
-    if !(BASE..BASE + HEAP).contains(&address) || address % 16 != 0 {
+    if !(BASE..BASE + HEAP).contains(&address) || !address.is_multiple_of(16) {
         return Err(BadFree::Unknown);
     }
     // SAFETY: within the arena.

@@ -36,7 +36,7 @@ impl Random {
 
     /// A number below `many`, each as likely as any other but for 2^-32.
     fn below(&mut self, many: usize) -> usize {
-        ((self.next() >> 32) * many as u64 >> 32) as usize
+        (((self.next() >> 32) * many as u64) >> 32) as usize
     }
 }
 

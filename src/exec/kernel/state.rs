@@ -147,6 +147,8 @@ pub struct Thread {
     /// What its function returned, once it has.
     pub returned: Option<usize>,
     pub detached: bool,
+    /// The mutexes that it holds, by address.
+    pub held: Vec<usize>,
     /// It stands for a vCPU.
     pub vcpu: bool,
     /// It was there after boot: it serves for ever.
@@ -189,6 +191,19 @@ pub struct Stall {
     pub ticks: u64,
     /// Of these, those for which a vCPU waited.
     pub vcpu_ticks: u64,
+}
+
+/// A mutex used as none may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// Its owner takes it again.
+    Twice,
+    /// Somebody who does not hold it lets it go.
+    NotHeld,
+    /// Its owner's function has returned.
+    HeldAtEnd,
+    /// It is destroyed while it is held.
+    DestroyedHeld,
 }
 
 /// A handler of a device of ours was called.
@@ -251,6 +266,8 @@ pub struct Kernel {
     pub devices: u32,
     /// Calls of their handlers.
     pub calls: Vec<Call>,
+    /// Mutexes that were misused: how, by whom, where they are.
+    pub misuses: Vec<(Misuse, Tid, usize)>,
     /// What was found on the way.
     pub noted: Vec<crate::exec::judge::Breach>,
     /// Operations with their callers, if they are to be kept.

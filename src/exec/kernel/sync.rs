@@ -5,7 +5,7 @@
 //! Must not know: who schedules, and what the locks are for.
 
 use super::clock::Instant;
-use super::state::{Call, Kernel, Key, Tid};
+use super::state::{Call, Kernel, Key, Misuse, Tid};
 use super::{file, locks, socket, thread, uffd};
 use libc::{EAGAIN, EBUSY, EDEADLK, EINVAL, ETIMEDOUT};
 
@@ -119,6 +119,13 @@ pub fn initialise(address: usize, kind: i32) {
     *mutex(address) = Mutex { owner: 0, count: 0, tried: 0, _unused: 0, kind };
 }
 
+/// The mutex at `address` is not used any more.
+pub fn destroy(kernel: &mut Kernel, address: usize) {
+    if mutex(address).owner != 0 {
+        kernel.misuses.push((Misuse::DestroyedHeld, kernel.current, address));
+    }
+}
+
 /// One attempt; `None`: it waits.
 fn lock(
     kernel: &mut Kernel,
@@ -131,6 +138,7 @@ fn lock(
     let me = tid as u32 + 1;
     if mutex.owner == 0 {
         (mutex.owner, mutex.count) = (me, 1);
+        kernel.threads[tid].held.push(address);
         return Some(0);
     }
     if mutex.owner == me && mutex.kind == libc::PTHREAD_MUTEX_RECURSIVE {
@@ -139,6 +147,9 @@ fn lock(
     }
     if !may_wait {
         return Some(EBUSY as isize);
+    }
+    if mutex.owner == me {
+        kernel.misuses.push((Misuse::Twice, tid, address));
     }
     if mutex.owner == me && mutex.kind == libc::PTHREAD_MUTEX_ERRORCHECK {
         return Some(EDEADLK as isize);
@@ -153,12 +164,14 @@ fn lock(
 fn unlock(kernel: &mut Kernel, tid: Tid, address: usize) -> isize {
     let mutex = mutex(address);
     if mutex.owner != tid as u32 + 1 {
+        kernel.misuses.push((Misuse::NotHeld, tid, address));
         return libc::EPERM as isize;
     }
     mutex.count -= 1;
     if mutex.count == 0 {
         mutex.owner = 0;
         kernel.threads[tid].unlocked = address;
+        kernel.threads[tid].held.retain(|held| *held != address);
         if address == kernel.bql {
             kernel.stall = None;
         }
@@ -315,5 +328,47 @@ impl Wait {
         }
         let Phase::Again(result) = self.phase else { unreachable!("the phases are in order") };
         lock(kernel, tid, self.mutex, true, None).map(|_| result as isize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::Thread;
+    use super::*;
+
+    /// What a thread does to a mutex.
+    type Act = (Tid, fn(usize) -> Op);
+
+    /// Two threads, and what `ops` of them make of one mutex.
+    fn misuses(ops: &[Act]) -> Vec<Misuse> {
+        let mutex = Box::new(Mutex { owner: 0, count: 0, tried: 0, _unused: 0, kind: 0 });
+        let address = &raw const *mutex as usize;
+        let mut kernel = Kernel { threads: vec![Thread::default(); 2], ..Kernel::default() };
+        for (tid, op) in ops {
+            kernel.current = *tid;
+            op(address).attempt(&mut kernel, *tid);
+        }
+        destroy(&mut kernel, address);
+        kernel.misuses.iter().map(|(misuse, ..)| *misuse).collect()
+    }
+
+    const END: fn(usize) -> Op = |_| Op::End(0);
+
+    #[test]
+    fn a_mutex_is_used_as_it_has_to_be() {
+        let (lock, unlock) = (Op::Lock, Op::Unlock);
+        assert_eq!(misuses(&[(0, lock), (0, unlock), (0, lock), (0, unlock), (0, END)]), []);
+        assert_eq!(misuses(&[(0, lock), (1, Op::TryLock), (0, unlock)]), []);
+    }
+
+    #[test]
+    fn each_misuse_of_a_mutex_is_seen() {
+        let (lock, unlock) = (Op::Lock, Op::Unlock);
+        assert_eq!(misuses(&[(0, lock), (0, lock), (0, unlock)]), [Misuse::Twice]);
+        assert_eq!(misuses(&[(0, unlock)]), [Misuse::NotHeld]);
+        assert_eq!(misuses(&[(0, lock), (1, unlock), (0, unlock)]), [Misuse::NotHeld]);
+        assert_eq!(misuses(&[(0, lock)]), [Misuse::DestroyedHeld]);
+        let both = [Misuse::HeldAtEnd, Misuse::DestroyedHeld];
+        assert_eq!(misuses(&[(0, lock), (0, END)]), both);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::process;
-use super::state::{Kernel, Key, Thread, Tid};
+use super::state::{Kernel, Key, Misuse, Thread, Tid};
 
 /// A new thread that calls `body`.
 pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Tid {
@@ -19,6 +19,9 @@ pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) 
 
 /// The thread has returned `value`.
 pub fn end(kernel: &mut Kernel, tid: Tid, value: usize) {
+    for address in std::mem::take(&mut kernel.threads[tid].held) {
+        kernel.misuses.push((Misuse::HeldAtEnd, tid, address));
+    }
     kernel.threads[tid].returned = Some(value);
     kernel.threads[tid].pending = 0;
     kernel.wake(Key::Thread(tid));

@@ -1,7 +1,7 @@
 //! pthreads. A `pthread_t` is the thread's number plus one.
 
 use super::super::state::{Tid, kernel};
-use super::super::sync::{Op, Phase, Wait, initialise};
+use super::super::sync::{Op, Phase, Wait, destroy, initialise};
 use super::super::{clock, process};
 use super::text;
 use libc::{c_char, c_int, c_ulong, c_void, sigset_t, timespec};
@@ -105,7 +105,8 @@ pub unsafe extern "C" fn __wrap_pthread_mutex_init(mutex: usize, attributes: *co
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_pthread_mutex_destroy(_: usize) -> c_int {
+pub unsafe extern "C" fn __wrap_pthread_mutex_destroy(mutex: usize) -> c_int {
+    destroy(kernel(), mutex);
     0
 }
 
