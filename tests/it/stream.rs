@@ -154,7 +154,7 @@ fn page(n: u64, continues: bool, content: Content) -> Item {
 fn package() -> Vec<u8> {
     Item::bytes(&[
         Item::Command(Command::PostcopyListen),
-        section(SectionType::Full, 7, Some("timer")),
+        section(SectionType::Full, 7, Some("device")),
         // A footer that is none: nothing that may follow a section follows it.
         Item::Device(vec![0x7e, 0, 0, 0, 7, 0x55, 0x7e]),
         Item::Footer(7),
@@ -229,6 +229,27 @@ fn what_is_written_is_read_again() {
     let inside = reader.package(&package()).all().expect("our own");
     assert_eq!(Item::bytes(&inside), package());
     assert_eq!(inside.len(), 5);
+}
+
+/// Its values are clocks: what looks like its footer, with a section after it, may
+/// be one of them.
+#[test]
+fn a_timer_has_24_bytes_whatever_they_look_like() {
+    let mut clocks = vec![0; 24];
+    clocks[5] = 0x7e;
+    let items = |device: &[u8]| {
+        vec![
+            Item::Header,
+            section(SectionType::Full, 0, Some("timer")),
+            Item::Device(device.to_vec()),
+            Item::Footer(0),
+            Item::Eof,
+        ]
+    };
+    let whole = items(&clocks);
+    assert_eq!(read(&Item::bytes(&whole)).expect("our own"), whole);
+    // Fewer are none, even if a footer follows.
+    assert!(read(&Item::bytes(&items(&clocks[..12]))).is_err());
 }
 
 #[test]

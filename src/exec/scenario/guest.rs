@@ -3,6 +3,7 @@
 //! Must not know: who migrates it.
 
 use super::board::Board;
+use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
 use crate::exec::kernel::{boot, process, uffd};
@@ -11,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A page of it.
 pub const PAGE: usize = 4096;
+
+/// In nanoseconds: what a limited migration waits for between two pages.
+const PAUSE: u64 = 100_000_000;
 
 /// What the guest is, and what it did.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +103,15 @@ unsafe extern "C" fn bqlcheck_guest_next(nth: usize, page: *mut u64, byte: *mut 
         memory.done[nth - 1] += 1;
         memory.done[nth - 1]
     });
+    // At some time: while the migration connects, between two pages, in a later
+    // iteration.
+    if choose(3) == 0 {
+        let until = kernel().now + choose(20) as u64 * PAUSE + 1;
+        process::call(Op::Sleep { until, asleep: false });
+    }
+    for _ in 0..choose([1, 20, 200][choose(3)]) {
+        process::call(Op::Yield);
+    }
     // Some pages become zero.
     let value = if choose(4) == 0 { 0 } else { 32 + 16 * nth + count };
     // SAFETY: the caller's variables.
