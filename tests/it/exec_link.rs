@@ -56,7 +56,7 @@ fn made(test: &str) -> Option<Made> {
     write(
         build.join("compile_commands.json"),
         r#"[{"directory": ".", "file": "../src/migration/ram.c",
-             "command": "cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d -o ram.o -c ../src/migration/ram.c"}]"#,
+             "command": "env cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d -o ram.o -c ../src/migration/ram.c"}]"#,
     );
     // A response file, a group, a blank and a dollar: all that a real one has.
     write(
