@@ -32,8 +32,6 @@ fn ninja(folder: &Path) {
     done(Command::new("ninja").arg("-C").arg(folder));
 }
 
-const SOURCES: [&str; 4] = ["main.c", "util.c", "util.h", "migration/ram.c"];
-
 /// A finished build; none where a compiler or ninja is missing.
 fn made(test: &str) -> Option<Made> {
     if !there("ninja") || !there("cc") {
@@ -58,7 +56,7 @@ fn made(test: &str) -> Option<Made> {
     write(
         build.join("compile_commands.json"),
         r#"[{"directory": ".", "file": "../src/migration/ram.c",
-             "command": "cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d -o ram.o -c ../src/migration/ram.c"}]"#,
+             "command": "env cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d -o ram.o -c ../src/migration/ram.c"}]"#,
     );
     // A response file, a group, a blank and a dollar: all that a real one has.
     write(
@@ -272,7 +270,7 @@ fn every_unfit_build_is_told_in_a_sentence() {
             ),
         );
     }
-    let mut foreign = vec![0; 64];
+    let mut foreign = [0u8; 64];
     foreign[..4].copy_from_slice(b"\x7fELF");
     foreign[18] = 0xf3;
     let foreign = String::from_utf8(foreign.iter().map(|byte| byte & 0x7f).collect());

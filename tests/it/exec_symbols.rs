@@ -68,12 +68,10 @@ fn a_place_in_the_code_has_its_function_and_what_is_inlined() {
     let line = text.lines().find(|line| line.ends_with(" outer")).expect("it is not inlined");
     let begin = u64::from_str_radix(&line[..16], 16).expect("an address");
     let all: Vec<Vec<Frame>> = (begin..begin + 8).map(|address| symbols.frames(address)).collect();
-    let inlined = all.iter().find(|frames| frames.len() == 2).expect("twice() is inlined");
-    let shown: Vec<(&str, &str)> =
-        inlined.iter().map(|frame| (&frame.function[..], &frame.file[..])).collect();
-    assert_eq!(shown, [("twice", "symbols.c"), ("outer", "symbols.c")]);
-    assert_eq!(inlined[0].line, 34);
-    assert_eq!(inlined[1].line, 39);
+    let frame =
+        |function: &str, line| Frame { function: function.into(), file: "symbols.c".into(), line };
+    // twice(), inlined, inside of outer().
+    assert!(all.contains(&vec![frame("twice", 34), frame("outer", 39)]), "{all:?}");
     assert!(symbols.frames(0).is_empty());
 }
 

@@ -172,7 +172,7 @@ fn compile(folder: &Path, target: &str) -> Result<Vec<String>, LinkError> {
             _ => kept.push(word),
         }
     }
-    if kept.is_empty() { Err(unreadable()) } else { Ok(kept) }
+    if kept.first().is_none_or(|word| word.starts_with('-')) { Err(unreadable()) } else { Ok(kept) }
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub struct Glue {
     pub kind: Kind,
 }
 
+/// The flags of plain files.
+const PLAIN: [&str; 6] = ["-O2", "-g", "-fPIE", "-std=gnu11", "-D_GNU_SOURCE", "-Wall"];
+
 /// Those that are linked into every image.
 pub(super) fn built_in() -> Vec<Glue> {
     let plain =
@@ -44,27 +47,23 @@ pub(super) fn built_in() -> Vec<Glue> {
 /// Compiles all of them; the objects lie in `cache`.
 pub(super) fn compile(
     build: &Build,
-    compiler: &str,
     cache: &Path,
     settings: &Settings,
 ) -> Result<Vec<PathBuf>, LinkError> {
     let cache = cache.canonicalize().map_err(|error| Error::cache(cache, &error))?;
+    // Not the one that links, which is C++'s in QEMU 7.2; it may be `ccache cc`.
+    let flag = |word: &String| word.starts_with('-');
+    let (compiler, _) =
+        build.compile.split_at(build.compile.iter().position(flag).unwrap_or(build.compile.len()));
     let mut objects = Vec::new();
     for glue in &settings.glue {
         let source = cache.join(&glue.name);
         let object = source.with_extension("o");
         std::fs::write(&source, &glue.text).map_err(|error| Error::cache(&source, &error))?;
-        let mut command = match glue.kind {
-            Kind::Plain => {
-                let mut command = Command::new(compiler);
-                command.args(["-O2", "-g", "-fPIE", "-std=gnu11", "-D_GNU_SOURCE", "-Wall"]);
-                command
-            }
-            Kind::Qemu => {
-                let mut command = Command::new(&build.compile[0]);
-                command.args(&build.compile[1..]);
-                command
-            }
+        let mut command = Command::new(&build.compile[0]);
+        match glue.kind {
+            Kind::Plain => command.args(&compiler[1..]).args(PLAIN),
+            Kind::Qemu => command.args(&build.compile[1..]),
         };
         command.args(["-Werror=implicit-function-declaration", "-c"]).arg(&source);
         // Messages are read by us: the wording must not depend on the language.

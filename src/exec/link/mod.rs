@@ -66,7 +66,7 @@ fn make(
     }
     // A link that fails, or that is cut short, must not leave the old key.
     let _ = std::fs::remove_file(&noted);
-    let objects = glue::compile(build, &command.compiler(), cache, settings)?;
+    let objects = glue::compile(build, cache, settings)?;
     linker::run(build, command, &archives, &objects, &path, settings)?;
     std::fs::write(&noted, key).map_err(|error| LinkError::cache(&noted, &error))?;
     Ok((path, true))

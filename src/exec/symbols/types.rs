@@ -161,14 +161,23 @@ fn resolved(unit: &Unit, entry: Option<Entry>) -> Option<Entry> {
 }
 
 fn size(unit: &Unit, entry: &Entry) -> Option<u64> {
-    match entry.tag() {
-        gimli::DW_TAG_array_type => {
-            let (count, element) = array(unit, entry)?;
-            count.checked_mul(size(unit, &element)?)
+    let mut all = 1u64;
+    let mut element = None;
+    for _ in 0..32 {
+        let entry = element.as_ref().unwrap_or(entry);
+        match entry.tag() {
+            gimli::DW_TAG_array_type => {
+                let (count, next) = array(unit, entry)?;
+                all = all.checked_mul(count)?;
+                element = Some(next);
+            }
+            gimli::DW_TAG_pointer_type => {
+                return all.checked_mul(number(entry, gimli::DW_AT_byte_size).unwrap_or(8));
+            }
+            _ => return all.checked_mul(number(entry, gimli::DW_AT_byte_size)?),
         }
-        gimli::DW_TAG_pointer_type => Some(number(entry, gimli::DW_AT_byte_size).unwrap_or(8)),
-        _ => number(entry, gimli::DW_AT_byte_size),
     }
+    None
 }
 
 /// Elements of all dimensions together, and their type.

@@ -31,12 +31,12 @@ static Inner pair[2];
 static inline __attribute__((always_inline)) int twice(int n)
 {
     return n +
-           big_lock.initialized; /* inlined: line 34 */
+           big_lock.initialized++; /* inlined */
 }
 
 __attribute__((noinline)) int outer(int n)
 {
-    return twice(n) + pair[1].before;
+    return twice(n) + pair[n & 1].before++;
 }
 
 #define PLACE(member) (size_t)((char *)&state.member - (char *)&state)
