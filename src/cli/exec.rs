@@ -7,7 +7,7 @@ use super::args_exec::{Exec, ExecStrategy};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{cache, interrupt, output};
-use crate::exec::job::{Done, Event, Job, Strategy};
+use crate::exec::job::{Done, Event, Job, Picks, Strategy};
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
 use crate::exec::named::Names;
 use crate::exec::symbols::Symbols;
@@ -44,7 +44,7 @@ pub struct Witness {
     pub build: PathBuf,
     pub rule: Rule,
     pub message: String,
-    pub schedule: Vec<Option<u32>>,
+    pub schedule: Picks,
 }
 
 /// A QEMU, linked, with its names.
@@ -189,7 +189,7 @@ fn supervise(
     linked: &Linked,
     job: Job,
     directory: Option<&Path>,
-) -> Result<(Run, Vec<Vec<Option<u32>>>), Failure> {
+) -> Result<(Run, Vec<Picks>), Failure> {
     let stop = interrupt::watch();
     let began = Instant::now();
     let mut child = start(&linked.image, &job)?;

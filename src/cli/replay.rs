@@ -2,8 +2,8 @@
 //! Must not know: how the schedule was found.
 
 use super::exit::{Exit, Failure};
-use super::{exec, output};
 use super::witness::Witness;
+use super::{exec, output};
 use crate::explore;
 use crate::report::{self, Finding, Recording};
 use crate::runtime::Violation;

@@ -5,6 +5,10 @@ use crate::lock::Rule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// A schedule: at each point with a choice the thread that has to go on, or none
+/// where the one that runs just does.
+pub type Picks = Vec<Option<u32>>;
+
 /// On the image's stdin, one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +30,7 @@ pub struct Job {
     /// QEMU traces what it does (`-trace`), and each execution is told with its log.
     pub log: bool,
     /// Not a search: this schedule, once.
-    pub replay: Option<Vec<Option<u32>>>,
+    pub replay: Option<Picks>,
 }
 
 /// How the next thread is picked.
@@ -81,7 +85,7 @@ pub struct Violation {
     pub execution: u64,
     /// At each point where more than one thread could go on: the one that has to,
     /// or none where the one that runs just goes on.
-    pub schedule: Vec<Option<u32>>,
+    pub schedule: Picks,
     /// Names by number.
     pub threads: Vec<String>,
     /// What the threads did in it.

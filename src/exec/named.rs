@@ -92,7 +92,11 @@ impl Names {
             self.step((*thread, what, object, *waited), frames, symbols)
         };
         let wait = |waits: &Waits| Wait {
-            step: self.step((waits.thread, &waits.what, &waits.object, true), &waits.frames, symbols),
+            step: self.step(
+                (waits.thread, &waits.what, &waits.object, true),
+                &waits.frames,
+                symbols,
+            ),
             held_by: waits.held_by.map(|holder| holder as usize),
             holds: waits.holds.iter().map(|lock| self.text(lock, symbols)).collect(),
         };
@@ -104,9 +108,10 @@ impl Names {
             threads: violation.threads.clone(),
             steps: violation.steps.iter().map(step).collect(),
             waits: violation.waits.iter().map(wait).collect(),
-            by: violation.by.as_ref().map(|(thread, frames)| {
-                (*thread as usize, calls(frames, symbols))
-            }),
+            by: violation
+                .by
+                .as_ref()
+                .map(|(thread, frames)| (*thread as usize, calls(frames, symbols))),
         }
     }
 

@@ -189,7 +189,11 @@ impl Witness {
                 object: object(address),
                 frames: process::offsets(&end.threads[*tid].frames),
                 held_by,
-                holds: if sync::owner(end.bql) == Some(*tid) { vec![object(end.bql)] } else { vec![] },
+                holds: if sync::owner(end.bql) == Some(*tid) {
+                    vec![object(end.bql)]
+                } else {
+                    vec![]
+                },
             }
         };
         let by = match &end.over {

@@ -30,7 +30,10 @@ pub fn text(run: &Run) -> String {
     let strategy = job.strategy.name();
     let mut out = fold(
         0,
-        &format!("{}: QEMU {}, {}, {strategy}, seed {}", run.verdict, job.version, job.scenario, job.seed),
+        &format!(
+            "{}: QEMU {}, {}, {strategy}, seed {}",
+            run.verdict, job.version, job.scenario, job.seed
+        ),
     );
     let speed = done.executions * 1000 / done.wall_ms.max(1);
     let cut = if done.interrupted { ", interrupted" } else { "" };
@@ -131,10 +134,9 @@ fn recording(found: &Named) -> Recording {
     };
     let by = found.by.as_ref();
     let place = |calls: &[Call]| {
-        calls.first().map(|call| Site {
-            function: interned(&call.function),
-            step: interned(&call.place),
-        })
+        calls
+            .first()
+            .map(|call| Site { function: interned(&call.function), step: interned(&call.place) })
     };
     Recording {
         threads: found.threads.clone(),

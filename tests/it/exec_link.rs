@@ -90,7 +90,7 @@ default qemu-system-x86_64
             .args(["-shared", "-fPIC", "-o", "libbqlcheck.so", "runtime.c"])
             .current_dir(&runtime),
     );
-    let mut settings = Settings::built_in().expect("this executable is known");
+    let mut settings = Settings::built_in().expect("this executable is known").without_qemu();
     settings.runtime = runtime;
     Some(Made { build, source, cache, settings })
 }
@@ -144,7 +144,7 @@ fn a_build_is_linked_again_and_its_calls_are_caught() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(
         text,
-        "main 7 size 48 order 1 allocations 1 said \
+        "main 7 size 56 order 1 allocations 1 said \
          2<hello 2 a b\n>1<copied>1<\n>1<plain>1<1654321 >1<42 >1<7 >1<1148 >1<15\n>\n"
     );
     assert_eq!(output.status.code(), Some(7));

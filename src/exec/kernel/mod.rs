@@ -18,6 +18,7 @@ pub mod clock;
 pub mod context;
 pub mod fault;
 pub mod file;
+mod key;
 pub mod locks;
 pub mod pick;
 pub mod process;

@@ -2,7 +2,7 @@
 //! the runtime is.
 //! Must not know: the build that it is linked with.
 
-use super::glue::{self, Glue};
+use super::glue::{self, Glue, Kind};
 use super::{LinkError, error::LinkError as Error};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -56,6 +56,14 @@ impl Settings {
         let message = format!("{RUNTIME} is not in {}", self.runtime.display());
         let help = format!("{RUNTIME} is built with bqlcheck and belongs beside it: copy both");
         Err(Error::new(message, help))
+    }
+
+    /// The same for a program that is no QEMU: without what needs QEMU's headers and
+    /// wraps QEMU's own functions.
+    pub fn without_qemu(mut self) -> Settings {
+        self.glue.retain(|glue| glue.kind == Kind::Plain);
+        self.wrap.retain(|name| name != "qemu_init");
+        self
     }
 }
 

@@ -97,12 +97,15 @@ pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
     Ok(qmp)
 }
 
+/// The boards of an execution.
+type Boards = (Arc<Board<Story>>, Arc<Board<Memory>>);
+
 /// The scenario, ready to be run.
 pub struct Running {
     outgoing: Outgoing,
     monitor: Qmp,
     memory: Memory,
-    now: Mutex<Option<(Arc<Board<Story>>, Arc<Board<Memory>>)>>,
+    now: Mutex<Option<Boards>>,
 }
 
 impl Running {

@@ -71,7 +71,7 @@ impl Qmp {
 
     /// The same, out of band.
     pub fn out_of_band(&mut self, name: &str, arguments: Value) -> Result<Value, String> {
-        self.send(&json!({ "exec-oob": name, "arguments": arguments, "id": 0 }))?;
+        self.send(&json!({ "exec-oob": name, "arguments": arguments }))?;
         self.answer()
     }
 
