@@ -62,6 +62,8 @@ pub struct Named {
     pub rule: Rule,
     pub message: String,
     pub execution: u64,
+    /// How long it lasted, in steps of the environment; zero where that is no matter.
+    pub ticks: u64,
     /// Points of the schedule at which a thread has to be picked.
     pub forced: usize,
     pub threads: Vec<String>,
@@ -104,6 +106,7 @@ impl Names {
             rule: violation.rule,
             message: self.text(&violation.message, symbols),
             execution: violation.execution,
+            ticks: violation.ticks,
             forced: violation.schedule.iter().flatten().count(),
             threads: violation.threads.clone(),
             steps: violation.steps.iter().map(step).collect(),

@@ -48,6 +48,14 @@ pub fn text(run: &Run) -> String {
     if done.cut > 0 {
         out += &fold(0, &format!("{} did not end within the bound of operations", done.cut));
     }
+    if done.longest_stall > 0 {
+        let stall = format!(
+            "longest stall: the environment moved {} times while the BQL was held for it, {} \
+             times while a vCPU waited",
+            done.longest_stall, done.longest_for_vcpu
+        );
+        out += &fold(0, &stall);
+    }
     for (outcome, many) in &done.outcomes {
         out += &fold(2, &format!("{many} x {outcome}"));
     }
@@ -66,10 +74,14 @@ pub fn violation(found: &Named) -> String {
     let mut out = format!("\n{}: {}\n", found.rule, found.rule.title());
     out += &fold(2, &found.message);
     let (steps, forced) = (found.steps.len(), found.forced);
-    out += &fold(
-        2,
-        &format!("execution {}; {steps} operations, {forced} forced picks", found.execution),
-    );
+    let lasting = match found.ticks {
+        0 => String::new(),
+        1 => "; the environment moved once meanwhile".into(),
+        ticks => format!("; the environment moved {ticks} times meanwhile"),
+    };
+    let execution = found.execution;
+    let head = format!("execution {execution}; {steps} operations, {forced} forced picks{lasting}");
+    out += &fold(2, &head);
     out.push('\n');
     out += &timeline(&recording(found));
     for wait in &found.waits {
