@@ -20,7 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The QEMUs that are to be had, with their versions.
 fn qemus() -> Vec<(PathBuf, Version)> {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/b10/qemu-system-x86_64");
+    // Where scripts/exec-check has one built.
+    let built = "target/qemu/build-10.0/qemu-system-x86_64";
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join(built);
     let said = |path: &Path| {
         let said = Command::new(path).arg("--version").output().ok()?;
         Some(String::from_utf8_lossy(&said.stdout).into_owned())

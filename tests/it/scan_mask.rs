@@ -399,3 +399,9 @@ fn a_long_or_deep_input_takes_linear_time() {
         assert!(taken < Duration::from_secs(megabytes as u64), "{part:?}: {taken:?}");
     }
 }
+
+#[test]
+fn an_empty_line_of_a_comment_in_a_directive_stays() {
+    masked("#/*\n\n*/)");
+    masked("#define A /* one\n\n two */ 1\nint a;\n");
+}

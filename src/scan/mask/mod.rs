@@ -66,9 +66,10 @@ fn comments_in_directives(text: &[u8], tokens: &[Token], out: &mut [u8]) {
             }
             let (from, to) = (begin + from, begin + to);
             blank(out, from, to);
-            // A line that the comment continued needs a backslash to go on.
+            // A line that the comment continued needs a backslash to go on; an empty
+            // one has no room for it.
             for at in from + 1..to {
-                if text[at] == b'\n' && text[at - 1] != b'\r' {
+                if text[at] == b'\n' && !matches!(text[at - 1], b'\r' | b'\n') {
                     out[at - 1] = b'\\';
                 }
             }
