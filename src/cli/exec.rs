@@ -199,10 +199,10 @@ fn supervise(
     let progress = Progress::start(move |time| {
         format!("{} executions, {} s", shown.load(Ordering::Relaxed), time.as_secs())
     });
-    let (schema, verdict_unknown) = (1, "");
     let violations = Vec::new();
     let done = Done::default();
-    let mut run = Run { schema, verdict: verdict_unknown, job, boot_ms: 0, violations, done };
+    // The verdict comes with the end.
+    let mut run = Run { schema: 1, verdict: "", job, boot_ms: 0, violations, done };
     let (mut schedules, mut logs) = (Vec::new(), 0);
     let mut ended = false;
     let mut strange = None;

@@ -183,7 +183,7 @@ fn lock_of(member: &str) -> &str {
 
 /// Return addresses as calls, with those that were inlined.
 fn calls(frames: &[u64], symbols: &Symbols) -> Vec<Call> {
-    // A return address is behind its call.
+    // The kernel gives the place of the call, not the return address behind it.
     let all = frames.iter().flat_map(|frame| symbols.frames(*frame));
     all.map(|Frame { function, file, line }| Call { function, place: format!("{file}:{line}") })
         .collect()

@@ -29,7 +29,7 @@ pub trait Scenario: Send + Sync {
     fn outcome(&self) -> String;
 }
 
-/// The search's own state, shared with the closures that shuttle keeps.
+/// The search's own state, shared with the closures of a run.
 struct Tally {
     executions: u64,
     violated: u64,

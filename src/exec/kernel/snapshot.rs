@@ -149,11 +149,6 @@ pub fn difference() -> Option<usize> {
     None
 }
 
-/// Bytes that are put back each time.
-pub fn hot_bytes() -> usize {
-    snapshot().map_or(0, |snapshot| snapshot.runs.iter().map(|run| run.2 * PAGE).sum())
-}
-
 fn runs(ranges: &[Range]) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (nth, range) in ranges.iter().enumerate() {
