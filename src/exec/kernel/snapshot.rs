@@ -8,6 +8,11 @@ use super::state::{Kernel, kernel};
 use super::uffd;
 use std::cell::UnsafeCell;
 
+/// Bytes behind the arena's pages in use that are watched as well, though they are
+/// only zero: those few that an execution touches are made zero again faster than
+/// the system takes them back and gives them anew.
+const FRESH: usize = 16 << 20;
+
 /// A range of memory with its copy.
 struct Range {
     start: usize,
@@ -50,22 +55,23 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     uffd::settle(state);
     let missing = state.clone();
     uffd::present_all(state);
+    uffd::missing_pages(&missing).iter().for_each(|page| arena::zero(*page, PAGE));
     let mut ranges = Vec::new();
-    for (start, bytes) in arena::used() {
-        ranges.push(range(start, start + bytes, true));
+    for ((start, bytes), fresh) in arena::used().into_iter().zip([0, FRESH]) {
+        ranges.push(range(start, start + bytes, fresh, true));
     }
     for (start, end) in variables {
         // Whole pages are tracked, the rest is always copied.
         let (first, last) = (start.next_multiple_of(PAGE), end & !(PAGE - 1));
         if first < last {
-            ranges.push(range(first, last, true));
-            ranges.push(range(*start, first, false));
-            ranges.push(range(last, *end, false));
+            ranges.push(range(first, last, 0, true));
+            ranges.push(range(*start, first, 0, false));
+            ranges.push(range(last, *end, 0, false));
         } else {
-            ranges.push(range(*start, *end, false));
+            ranges.push(range(*start, *end, 0, false));
         }
     }
-    ranges.push(range(storage.0, storage.1, false));
+    ranges.push(range(storage.0, storage.1, 0, false));
     for range in &ranges {
         if range.tracked {
             protect(range.start, range.copy.len(), false);
@@ -81,9 +87,12 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     uffd::protect_all(state);
 }
 
-fn range(start: usize, end: usize, tracked: bool) -> Range {
+fn range(start: usize, end: usize, fresh: usize, tracked: bool) -> Range {
+    // Zeros that nobody writes to take no memory.
+    let mut copy = vec![0; end - start + fresh];
     // SAFETY: memory of the image that is mapped and readable.
-    let copy = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) }.to_vec();
+    let now = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) };
+    copy[..now.len()].copy_from_slice(now);
     let pages = copy.len().div_ceil(PAGE);
     Range { start, copy, hot: vec![!tracked; pages], tracked }
 }
