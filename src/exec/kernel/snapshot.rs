@@ -52,6 +52,7 @@ fn protect(start: usize, bytes: usize, writable: bool) {
 /// to), and of the main thread's thread-local storage `storage`.
 pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     let state = kernel();
+    arena::settle();
     uffd::settle(state);
     let missing = state.clone();
     uffd::present_all(state);

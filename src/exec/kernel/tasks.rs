@@ -109,6 +109,7 @@ fn execution() {
     let run = current_run();
     run.stacks.extend(run.tasks.drain(..).map(|(_, stack, _)| stack));
     run.on = false;
+    super::arena::look();
 }
 
 /// Whether an execution is on; in constructors of the image there is none.
