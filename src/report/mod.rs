@@ -18,12 +18,12 @@ mod trace_html;
 mod trace_perfetto;
 mod trace_splat;
 
+pub use crate::memory::peak_rss_kib;
 pub use cell::{Agreement, Cell, verdict};
 pub use columns::WIDTH;
 pub use exec::{Run, text as exec_text};
 pub use finding::{Finding, Step, Wait};
 pub use json::{line, matrix as json_matrix, pretty};
-pub use crate::memory::peak_rss_kib;
 pub use qemu_log::{QemuLogs, qemu_logs};
 pub use recording::{Line, Link, Recording};
 pub use text::{cell, explanation, fold, matrix, violation};

@@ -112,11 +112,13 @@ pub fn start(
 ) -> Result<(), (Ending, String)> {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
-    // What an execution gives back, the next one wants again.
-    // SAFETY: two numbers of the allocator of this process.
+    // What an execution gives back, the next one wants again, and as it was: without
+    // bins of small blocks that have to be merged when a large one is freed.
+    // SAFETY: three numbers of the allocator of this process.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 1 << 20);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
     let boot = boot();
     boot.image = Some(image);

@@ -122,7 +122,12 @@ unsafe extern "C" fn lowest_block(
 ///
 /// # Safety
 /// Nobody runs on the stack.
-unsafe fn lay_out(top: usize, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> usize {
+unsafe fn lay_out(
+    top: usize,
+    body: usize,
+    argument: usize,
+    end: extern "C" fn(usize) -> !,
+) -> usize {
     let sp = top - 128 - 8;
     // r15, r14, r13, r12, rbx, rbp, then where to go on.
     let first = first_frame as *const () as usize;
@@ -186,12 +191,7 @@ impl Context {
     }
 
     /// The same with the stack and the storage of a thread that has ended.
-    pub fn again(
-        self,
-        body: usize,
-        argument: usize,
-        end: extern "C" fn(usize) -> !,
-    ) -> Context {
+    pub fn again(self, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
         // SAFETY: both are of `new`, and nobody uses them any more.
         unsafe { begin(self.stack, self.fs - BELOW.load(Ordering::Relaxed), body, argument, end) }
     }

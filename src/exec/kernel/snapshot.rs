@@ -19,6 +19,8 @@ struct Range {
     copy: Vec<u8>,
     /// By page: whether it was ever written to.
     hot: Vec<bool>,
+    /// By page: whether it is nothing but zeros.
+    zero: Vec<bool>,
     /// Whether the pages are protected until then.
     tracked: bool,
 }
@@ -28,7 +30,20 @@ struct Snapshot {
     /// (range, first page, pages) of neighbours that are hot.
     runs: Vec<(usize, usize, usize)>,
     stale: bool,
+    /// Pages that are hot, and as they were: none of the runs has them.
+    skipped: Vec<usize>,
     kernel: Kernel,
+}
+
+impl Snapshot {
+    /// Whether the page at `address` was nothing but zeros.
+    fn is_zero(&self, address: usize) -> bool {
+        let has = |range: &&Range| {
+            range.tracked && (range.start..range.start + range.copy.len()).contains(&address)
+        };
+        let range = self.ranges.iter().find(has);
+        range.is_some_and(|range| range.zero[(address - range.start) / PAGE])
+    }
 }
 
 struct Global(UnsafeCell<Option<Snapshot>>);
@@ -55,7 +70,7 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     arena::settle();
     uffd::settle(state);
     let missing = state.clone();
-    uffd::present_all(state);
+    uffd::present_all(state, |_| false);
     uffd::missing_pages(&missing).iter().for_each(|page| arena::zero(*page, PAGE));
     let mut ranges = Vec::new();
     for ((start, bytes), fresh) in arena::used().into_iter().zip([0, FRESH]) {
@@ -78,14 +93,15 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
             protect(range.start, range.copy.len(), false);
         }
     }
-    let snapshot = Snapshot { ranges, runs: Vec::new(), stale: true, kernel: missing };
+    let (runs, skipped) = (Vec::new(), Vec::new());
+    let snapshot = Snapshot { ranges, runs, stale: true, skipped, kernel: missing };
     // SAFETY: one OS thread.
     unsafe { *SNAPSHOT.0.get() = Some(snapshot) };
     *state = self::snapshot().expect("just taken").kernel.clone();
     for page in uffd::missing_pages(state) {
         touch(page);
     }
-    uffd::protect_all(state);
+    uffd::protect_all(state, Vec::new());
 }
 
 fn range(start: usize, end: usize, fresh: usize, tracked: bool) -> Range {
@@ -95,7 +111,10 @@ fn range(start: usize, end: usize, fresh: usize, tracked: bool) -> Range {
     let now = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) };
     copy[..now.len()].copy_from_slice(now);
     let pages = copy.len().div_ceil(PAGE);
-    Range { start, copy, hot: vec![!tracked; pages], tracked }
+    // A page of what is fresh is zero, and is read here no more than anywhere.
+    let zero = copy[..now.len()].chunks(PAGE).map(|page| page.iter().all(|byte| *byte == 0));
+    let zero: Vec<bool> = zero.chain(std::iter::repeat(true)).take(pages).collect();
+    Range { start, copy, hot: vec![!tracked; pages], zero, tracked }
 }
 
 /// Whether a snapshot was taken.
@@ -123,12 +142,13 @@ pub fn touch(address: usize) -> bool {
 /// Puts memory and kernel back.
 pub fn restore() {
     let state = kernel();
-    uffd::present_all(state);
     let snapshot = snapshot().expect("one was taken");
+    let kept = uffd::present_all(state, |page| snapshot.is_zero(page));
     // The arena's second range is that of pages.
     arena::give_back(snapshot.ranges[1].start + snapshot.ranges[1].copy.len());
-    if std::mem::take(&mut snapshot.stale) {
-        snapshot.runs = runs(&snapshot.ranges);
+    if std::mem::take(&mut snapshot.stale) || kept != snapshot.skipped {
+        snapshot.runs = runs(&snapshot.ranges, &kept);
+        snapshot.skipped.clone_from(&kept);
     }
     for (range, first, pages) in &snapshot.runs {
         let range = &snapshot.ranges[*range];
@@ -144,7 +164,7 @@ pub fn restore() {
         }
     }
     state.clone_from(&snapshot.kernel);
-    uffd::protect_all(state);
+    uffd::protect_all(state, kept);
 }
 
 /// After memory was put back: the first address that is not as it was.
@@ -159,10 +179,11 @@ pub fn difference() -> Option<usize> {
     None
 }
 
-fn runs(ranges: &[Range]) -> Vec<(usize, usize, usize)> {
+fn runs(ranges: &[Range], skipped: &[usize]) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (nth, range) in ranges.iter().enumerate() {
-        for page in (0..range.hot.len()).filter(|page| range.hot[*page]) {
+        let skips = |page: usize| skipped.binary_search(&(range.start + page * PAGE)).is_ok();
+        for page in (0..range.hot.len()).filter(|page| range.hot[*page] && !skips(*page)) {
             match runs.last_mut() {
                 Some(last) if last.0 == nth && last.1 + last.2 == page => last.2 += 1,
                 _ => runs.push((nth, page, 1)),

@@ -61,7 +61,7 @@ impl Thread {
     /// Whether it can run.
     #[inline]
     pub fn ready(&self) -> bool {
-        self.waits.is_empty() && self.returned.is_none()
+        self.waits.is_empty() & self.returned.is_none()
     }
 }
 

@@ -103,13 +103,13 @@ pub fn discard(kernel: &mut Kernel, start: usize, bytes: usize) {
     let mut fresh = Vec::new();
     for page in (start..start + bytes).step_by(PAGE) {
         super::snapshot::touch(page);
-        if told(kernel, page).is_some() {
-            if put(kernel, page, Some(Page::Missing)).is_none() {
-                fresh.push(page);
-            }
-        } else {
-            touch(kernel, page);
+        let watched = told(kernel, page).is_some();
+        match state(kernel, page) {
+            None if watched => fresh.push(page),
+            None => continue,
+            Some(_) => {}
         }
+        put(kernel, page, Some(if watched { Page::Missing } else { Page::Come(None) }));
     }
     give_back(start, bytes);
     protect_each(&fresh, false);
@@ -137,7 +137,8 @@ fn absent(kernel: &Kernel, start: usize, end: usize) -> Vec<usize> {
         let pages = (first..last).step_by(PAGE).zip(&there);
         absent.extend(pages.filter(|(_, there)| **there & 1 == 0).map(|(page, _)| page));
     }
-    absent.retain(|page| state(kernel, *page).is_none());
+    // One that is missing already stays so, one with a content is there.
+    absent.retain(|page| matches!(state(kernel, *page), None | Some(Page::Come(None))));
     absent.sort_unstable();
     absent.dedup();
     absent
@@ -191,7 +192,9 @@ pub fn settle(kernel: &mut Kernel) {
 /// A range is registered: those of its pages that are not there are missing.
 fn register(kernel: &mut Kernel, start: usize, end: usize) {
     let missing = absent(kernel, start, end);
-    protect_each(&missing, false);
+    let open: Vec<usize> =
+        missing.iter().copied().filter(|page| state(kernel, *page).is_none()).collect();
+    protect_each(&open, false);
     for page in missing {
         put(kernel, page, Some(Page::Missing));
     }
@@ -208,24 +211,26 @@ pub fn forget(kernel: &mut Kernel, start: usize, bytes: usize) {
     protect_each(&gone, true);
 }
 
-/// Makes every page accessible, before memory is put back.
-pub fn present_all(kernel: &mut Kernel) {
-    let pages = missing_pages(kernel);
-    protect_each(&pages, true);
-    // All of them are about to be written to: having room at once is cheaper.
-    for run in pages.chunk_by(|one, next| one + PAGE == *next) {
-        // SAFETY: whole pages of the arena. Where the system does not know how, each
-        // page has its own fault.
-        unsafe { libc::madvise(run[0] as *mut _, run.len() * PAGE, libc::MADV_POPULATE_WRITE) };
-    }
+/// Makes pages accessible, before memory is put back; all but those that will be
+/// `zero`, which they are as long as nobody has touched them. Gives these.
+pub fn present_all(kernel: &mut Kernel, zero: impl Fn(usize) -> bool) -> Vec<usize> {
+    let (kept, open): (Vec<usize>, Vec<usize>) =
+        missing_pages(kernel).into_iter().partition(|page| zero(*page));
+    protect_each(&open, true);
     kernel.faults.pages.clear();
     (kernel.faults.missing, kernel.faults.contents) = (0, 0);
+    kept
 }
 
-/// Takes the pages away again that were not there, after memory was put back.
-pub fn protect_all(kernel: &Kernel) {
+/// Takes the pages away again that were not there, after memory was put back; `kept`
+/// is what `present_all` gave.
+pub fn protect_all(kernel: &mut Kernel, kept: Vec<usize>) {
     kernel.faults.discarded.iter().for_each(|(start, bytes)| give_back(*start, *bytes));
-    protect_each(&missing_pages(kernel), false);
+    let missing = missing_pages(kernel);
+    protect_each(&missing, false);
+    for page in kept {
+        kernel.faults.pages.entry(page).or_insert(Page::Come(None));
+    }
 }
 
 /// Whether any page is missing.

@@ -23,7 +23,8 @@ impl Qmp {
     /// Connects and negotiates, out-of-band execution included.
     pub fn connect(name: &str) -> Result<Qmp, String> {
         let channel = Channel::connect(name).map_err(|error| format!("{name}: {error}"))?;
-        let mut qmp = Qmp { channel, rest: Vec::new(), events: VecDeque::new(), typed: String::new() };
+        let mut qmp =
+            Qmp { channel, rest: Vec::new(), events: VecDeque::new(), typed: String::new() };
         let greeting = qmp.line()?;
         if greeting.get("QMP").is_none() {
             return Err(format!("no QMP greeting but {greeting}"));
