@@ -1,7 +1,9 @@
 //! The kernel of `exec`, by small programs of C (`exec/ends.c`): how threads and
 //! blocks of memory end. And memory of its own, which does not grow.
 
-use crate::exec_kernel::{self, NOTHING, ends_of, run, trial};
+use crate::cli::directory;
+use crate::exec_kernel::{self, NOTHING, ends_of, run};
+use crate::made_build::trial;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -11,7 +13,7 @@ fn image() -> Option<&'static Path> {
         ("trial.c", include_str!("exec/ends.c"), ""),
         ("frames.c", include_str!("exec/frames.c"), "-fexceptions"),
     ];
-    IMAGE.get_or_init(|| trial("exec ends", &sources)).as_deref()
+    IMAGE.get_or_init(|| trial(&directory("exec ends"), &sources)).as_deref()
 }
 
 /// Right and wrong, by so many schedules at random.

@@ -1,8 +1,8 @@
 //! The kernel of `exec`, by small programs of C that are linked like a QEMU
 //! (`exec/trial.c`): each thing that it does, once right and once wrong.
 
-use crate::made_build::{Made, made};
-use bqlcheck::exec::link::{Build, Settings, link};
+use crate::cli::directory;
+use crate::made_build::trial;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,31 +13,7 @@ use std::sync::OnceLock;
 pub fn image() -> Option<&'static Path> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let sources = [("trial.c", include_str!("exec/trial.c"), "")];
-    IMAGE.get_or_init(|| trial("exec kernel", &sources)).as_deref()
-}
-
-/// A program of these files, each with its text and its flags.
-pub fn trial(test: &str, sources: &[(&str, &str, &str)]) -> Option<PathBuf> {
-    let (mut edges, mut objects) = (String::new(), String::new());
-    for (name, _, flags) in sources {
-        edges += &format!("build {name}.o: c ../src/{name}\n flags = {flags}\n");
-        objects += &format!("{name}.o ");
-    }
-    let ninja = format!(
-        "rule c\n command = cc -O1 -g -fPIE -D_GNU_SOURCE -std=gnu11 -Wall $flags -c $in -o $out\n\
-         rule c_LINKER\n command = cc -pie -o $out $in -pthread\n\
-         {edges}build ram.o: c ../src/migration/ram.c\n\
-         build qemu-system-x86_64: c_LINKER {objects}ram.o\n\
-         default qemu-system-x86_64\n"
-    );
-    let texts: Vec<(&str, &str)> = sources.iter().map(|(name, text, _)| (*name, *text)).collect();
-    let Made { build, cache, .. } = made(test, "10.0.0", &texts, "cc", &ninja)?;
-    let mut settings = Settings::built_in().expect("this executable is known").without_qemu();
-    for glue in &mut settings.glue {
-        glue.text = glue.text.replace("bqlcheck_main", "bqlcheck_trial");
-    }
-    let build = Build::open(&build).expect("it is finished");
-    Some(link(&build, &cache, &settings).expect("it links").path)
+    IMAGE.get_or_init(|| trial(&directory("exec kernel"), &sources)).as_deref()
 }
 
 /// What became of a run.

@@ -1,6 +1,7 @@
 //! `exec`'s link: every way in which a build directory can be unfit, and a small
 //! made-up build that is linked again and runs.
 
+use crate::cli::directory;
 use crate::made_build::{self, done, ninja, write};
 use bqlcheck::exec::link::{Build, Glue, Image, Kind, LinkError, Settings, link};
 use std::fs;
@@ -23,6 +24,7 @@ fn made(test: &str) -> Option<Made> {
         ("util.c", "#include \"util.h\"\nint util(int n) { return n + 1; }\n"),
     ];
     let flags = "env cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d";
+    let folder = directory(&format!("exec link {test}"));
     // A response file, a group, a blank and a dollar: all that a real one has.
     let ninja = r#"
 rule c
@@ -46,7 +48,7 @@ build qemu-system-x86_64: c_LINKER main.o util.o ram.o
 default qemu-system-x86_64
 "#;
     let made_build::Made { source, build, cache } =
-        made_build::made(&format!("exec link {test}"), "10.0.13", &sources, flags, ninja)?;
+        made_build::made(&folder, "10.0.13", &sources, flags, ninja)?;
     let runtime = source.with_file_name("runtime, of C");
     fs::create_dir_all(&runtime).expect("a directory of our own");
     write(runtime.join("runtime.c"), include_str!("exec/runtime.c"));
