@@ -87,7 +87,7 @@ pub unsafe extern "C" fn bqlcheck_trial(
 fn broken(image: &'static Image) -> String {
     let state = kernel();
     let mut all = judge::misuses(state, &Places(image));
-    if !matches!(state.over, Some(Ending::Crash(..) | Ending::Steps)) {
+    if matches!(state.over, Some(Ending::Exit(_))) {
         all.extend(judge::never_joined(state));
     }
     all.iter().map(|breach| format!("; {} {}", breach.rule.code(), breach.message)).collect()
