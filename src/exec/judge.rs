@@ -2,6 +2,7 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
+use super::kernel::race::Race;
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
 use super::kernel::sync;
 use crate::lock::Rule;
@@ -16,16 +17,21 @@ pub struct Breach {
     pub waits: Vec<(Tid, Key)>,
     /// Steps of the environment that it lasted, if it is a stall.
     pub ticks: u64,
+    /// The two accesses, if it is a data race.
+    pub race: Option<Race>,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0 }
+        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0, race: None }
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
-    /// same names that wait for the same.
+    /// same names that wait for the same. A data race is known by its instructions.
     pub fn same(&self, other: &Breach) -> bool {
+        if let (Some(one), Some(two)) = (&self.race, &other.race) {
+            return one.pair() == two.pair();
+        }
         self.rule == other.rule && self.message == other.message && self.waits == other.waits
     }
 }

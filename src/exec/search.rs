@@ -5,7 +5,8 @@
 use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, process, sync, tasks};
+use super::kernel::{boot, process, race, sync, tasks};
+use super::raced;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ const DEPTH: usize = 3;
 const SHOWN: usize = 8;
 /// Executions that shortening a schedule may take.
 const SHORTENING: usize = 400;
+/// The same for a data race: there may be many, and what is shown are two accesses.
+const SHORTENING_A_RACE: usize = 12;
 /// Between two progress events.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -41,8 +44,11 @@ struct Tally {
     outcomes: BTreeMap<String, u64>,
     /// The breaches that were shown.
     known: Vec<Breach>,
-    /// One that was not, with its schedule.
-    fresh: Option<(Breach, Vec<Tid>)>,
+    /// Those that were not.
+    fresh: Vec<Breach>,
+    /// In which schedule.
+    schedule: Vec<Tid>,
+    races: raced::Tally,
     progress: Instant,
 }
 
@@ -65,7 +71,9 @@ pub fn run(
         hash: 0,
         outcomes: BTreeMap::new(),
         known: Vec::new(),
-        fresh: None,
+        fresh: Vec::new(),
+        schedule: Vec::new(),
+        races: raced::Tally::default(),
         progress: began,
     }));
     loop {
@@ -95,7 +103,7 @@ pub fn run(
                     tally.progress = Instant::now();
                     tell(&Event::Progress { executions: tally.executions });
                 }
-                tally.fresh.is_none() && began.elapsed() < budget
+                tally.fresh.is_empty() && began.elapsed() < budget
             },
         );
         {
@@ -103,10 +111,13 @@ pub fn run(
             let mut tally = lock(&tally);
             tally.hash = tally.hash.rotate_left(5) ^ tasks::schedules();
         }
-        let fresh = lock(&tally).fresh.take();
-        if let Some((breach, schedule)) = fresh {
-            let execution = lock(&tally).executions;
-            let found = witness(scenario, names, &breach, schedule);
+        let fresh = std::mem::take(&mut lock(&tally).fresh);
+        let (execution, schedule) = {
+            let tally = lock(&tally);
+            (tally.executions, tally.schedule.clone())
+        };
+        for breach in fresh {
+            let (found, breach) = witness(scenario, names, breach, schedule.clone());
             emit(&Event::Violation(found.told(&breach, execution, &**names)));
         }
     }
@@ -121,6 +132,7 @@ pub fn run(
         wall_ms: began.elapsed().as_millis() as u64,
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
+        races: tally.races.told(),
         interrupted: false,
     }
 }
@@ -149,7 +161,12 @@ impl Tally {
             && self.known.len() < SHOWN
         {
             self.known.push(breach.clone());
-            self.fresh = Some((breach, schedule));
+            self.fresh.push(breach);
+        }
+        // The same races in every execution would leave no room for other breaches.
+        self.fresh.extend(self.races.count(names));
+        if !self.fresh.is_empty() {
+            self.schedule = schedule;
         }
         outcome
     }
@@ -210,25 +227,31 @@ impl Witness {
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
-            steps: end.recording.iter().flatten().map(step).collect(),
+            // What led to a race is no matter: the two accesses are it.
+            steps: match breach.race {
+                Some(_) => Vec::new(),
+                None => end.recording.iter().flatten().map(step).collect(),
+            },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
+            race: breach.race.as_ref().map(|race| raced::told(race, names)),
         }
     }
 }
 
-/// The shortest schedule that shows `breach`, starting from one that does.
+/// The shortest schedule that shows `breach`, starting from one that does; and the
+/// breach as it is in that.
 fn witness(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
-    breach: &Breach,
+    breach: Breach,
     schedule: Vec<Tid>,
-) -> Witness {
+) -> (Witness, Breach) {
     let mut forced: Vec<Option<Tid>> = schedule.into_iter().map(Some).collect();
-    let mut left = SHORTENING;
+    let mut left = if breach.race.is_some() { SHORTENING_A_RACE } else { SHORTENING };
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
-        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(breach))
+        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(&breach))
     };
     // Points at the end that need not be forced, by halves; then blocks of points,
     // smaller and smaller.
@@ -251,8 +274,13 @@ fn witness(
     while forced.last() == Some(&None) {
         forced.pop();
     }
-    let (_, end) = replay(scenario, names, &forced, true);
-    Witness { forced, end }
+    if let Some(race) = &breach.race {
+        race::keep(race::Keep::Pair(race.first.site, race.second.site));
+    }
+    let (again, end) = replay(scenario, names, &forced, true);
+    race::keep(race::Keep::None);
+    let shown = again.into_iter().find(|shown| shown.same(&breach));
+    (Witness { forced, end }, shown.unwrap_or(breach))
 }
 
 /// Runs one schedule; gives what it breaks, and the kernel at its end, with the
@@ -274,6 +302,7 @@ pub fn replay(
         },
         move || {
             *lock(&told) = end.judge(&*names);
+            lock(&told).extend(raced::breaches(&*names));
             false
         },
     );
@@ -289,6 +318,7 @@ pub fn show(
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
     let began = Instant::now();
+    race::keep(race::Keep::All);
     let (breaches, end) = replay(scenario, names, forced, true);
     let witness = Witness { forced: forced.to_vec(), end };
     for breach in &breaches {

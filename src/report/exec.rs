@@ -5,7 +5,8 @@ use super::recording::{Line, Link, Recording};
 use super::text::fold;
 use super::timeline::timeline;
 use crate::exec::job::{Done, Job};
-use crate::exec::named::{Call, Named, Step};
+use crate::exec::known::Races;
+use crate::exec::named::{Call, Named, Race, Step};
 use crate::lock::{Site, interned};
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ pub struct Run {
     pub boot_ms: u64,
     pub violations: Vec<Named>,
     pub done: Done,
+    /// With `--races`: those that are known, apart from violations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub races: Option<Races>,
 }
 
 /// Calls of a backtrace that are shown.
@@ -59,6 +63,9 @@ pub fn text(run: &Run) -> String {
     for (outcome, many) in &done.outcomes {
         out += &fold(2, &format!("{many} x {outcome}"));
     }
+    if let Some(races) = &run.races {
+        out += &self::races(races);
+    }
     run.violations.iter().for_each(|violation| out += &self::violation(violation));
     if run.violations.is_empty() {
         out.push_str("No rule was broken in these. They are samples, not a proof.\n");
@@ -83,12 +90,48 @@ pub fn violation(found: &Named) -> String {
     let head = format!("execution {execution}; {steps} operations, {forced} forced picks{lasting}");
     out += &fold(2, &head);
     out.push('\n');
+    if let Some(race) = &found.race {
+        return out + &self::race(found, race);
+    }
     out += &timeline(&recording(found));
     for wait in &found.waits {
         out += &backtrace(&format!("{} is in", found.threads[wait.step.thread]), &wait.step.calls);
     }
     if let Some((thread, calls)) = &found.by {
         out += &backtrace(&format!("{} was in", found.threads[*thread]), calls);
+    }
+    out
+}
+
+/// How many data races there were, and which are known.
+fn races(races: &Races) -> String {
+    let (new, known) = (races.new, races.known.len());
+    let unused = races.unused.len();
+    let head = format!(
+        "data races: {new} new, {known} known; {unused} entries of models/exec/races.json unused"
+    );
+    let mut out = fold(0, &head);
+    for seen in &races.known {
+        let [(one, first), (two, second)] = &seen.accesses;
+        let line = format!(
+            "{} x {}: {} {one}, {} {two}: {}",
+            seen.executions, seen.object, first.function, second.function, seen.why
+        );
+        out += &fold(2, &line);
+    }
+    out
+}
+
+/// Both accesses of a data race.
+fn race(found: &Named, race: &Race) -> String {
+    let mut out = String::new();
+    for access in &race.accesses {
+        let with = match &access.holds[..] {
+            [] => "without a lock".into(),
+            held => format!("with {}", held.join(", ")),
+        };
+        let head = format!("{} {} it {with}", found.threads[access.thread], access.what);
+        out += &backtrace(&head, &access.calls);
     }
     out
 }

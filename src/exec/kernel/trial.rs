@@ -7,7 +7,7 @@ use super::boot::{self, Image};
 use super::choices::Choices;
 use super::state::{Ending, kernel};
 use super::tasks::{self, Strategy};
-use super::{process, snapshot};
+use super::{process, race, snapshot};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::raw::{c_char, c_int};
@@ -59,7 +59,15 @@ pub unsafe extern "C" fn bqlcheck_trial(
     }
     let all: Rc<RefCell<BTreeMap<String, (usize, String)>>> = Rc::default();
     let seen = all.clone();
+    let races: Rc<RefCell<BTreeMap<String, usize>>> = Rc::default();
+    let (base, met) = (image.code().0, races.clone());
     let end = move || {
+        for race in race::found() {
+            let side = |access: &race::Access| format!("{:?} +{:x}", access.kind, access.site - base);
+            let (one, two) = (side(&race.first), side(&race.second));
+            let pair = if one < two { format!("{one} {two}") } else { format!("{two} {one}") };
+            *met.borrow_mut().entry(pair).or_default() += 1;
+        }
         let state = kernel();
         let ending = state.over.clone().unwrap_or(Ending::Quiet);
         let text = format!("{} {:?}", ended(image, &ending), state.said);
@@ -71,6 +79,9 @@ pub unsafe extern "C" fn bqlcheck_trial(
     boot::explore(strategy, move || kernel().choices = choices, end);
     for (text, (many, picked)) in all.borrow().iter() {
         println!("{many} x {text} replay{picked}");
+    }
+    for (pair, many) in races.borrow().iter() {
+        println!("{many} races {pair}");
     }
     println!("schedules {:016x}", tasks::schedules());
     snapshot::restore();

@@ -1,0 +1,161 @@
+//! Data races: what an image of `bqlcheck exec --races` tells of its accesses to
+//! memory (`glue/race.c`), what the kernel's operations order, and the races in it.
+//! In any other image nothing of this is ever switched on.
+//!
+//! Atomic accesses are places to switch. Plain ones are, where another thread has
+//! touched the same memory in this execution before. That loses no race: whether two
+//! accesses race is a matter of what orders them, not of which comes first. It does
+//! lose schedules: between two accesses of a thread that are each the first to their
+//! memory there is no switch, so that nobody sees the one without the other.
+//! Must not know: what the program is.
+
+mod clock;
+mod detector;
+mod edges;
+mod hooks;
+mod shadow;
+#[cfg(test)]
+mod tests;
+
+pub use detector::{Access, Race};
+pub use edges::{after, before};
+pub use shadow::Kind;
+
+use super::process;
+use super::state::kernel;
+use detector::{Detector, Sync};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The image has our hooks.
+static LINKED: AtomicBool = AtomicBool::new(false);
+/// Executions are watched.
+static ON: AtomicBool = AtomicBool::new(false);
+
+/// Callers of an access, innermost first, and the mutexes that its thread held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    pub frames: Vec<usize>,
+    pub held: Vec<usize>,
+}
+
+/// Whose callers are kept.
+#[derive(Clone, Debug, Default)]
+pub enum Keep {
+    #[default]
+    None,
+    /// Those of two instructions.
+    Pair(usize, usize),
+    /// All.
+    All,
+}
+
+#[derive(Default)]
+struct Races {
+    detector: Detector,
+    keep: Keep,
+    stacks: Vec<Stack>,
+}
+
+struct Global(UnsafeCell<Option<Races>>);
+// SAFETY: one OS thread.
+unsafe impl std::marker::Sync for Global {}
+static RACES: Global = Global(UnsafeCell::new(None));
+
+fn races() -> &'static mut Races {
+    // SAFETY: one OS thread, and no reference is kept over a switch.
+    unsafe { (*RACES.0.get()).get_or_insert_with(Races::default) }
+}
+
+/// Whether this image tells of its accesses.
+pub fn linked() -> bool {
+    LINKED.load(Ordering::Relaxed)
+}
+
+/// Whether accesses count now.
+#[inline]
+pub fn on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// An execution begins, from the snapshot.
+pub fn begin() {
+    if linked() {
+        let races = races();
+        races.detector.begin();
+        races.stacks.clear();
+        ON.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whose callers are kept in the executions to come.
+pub fn keep(whose: Keep) {
+    races().keep = whose;
+}
+
+/// The races of the execution that ended, each pair of instructions once.
+pub fn found() -> Vec<Race> {
+    if on() { races().detector.found().to_vec() } else { Vec::new() }
+}
+
+/// What was kept of an access.
+pub fn stack(access: &Access) -> Stack {
+    let nth = (access.stack as usize).checked_sub(1);
+    nth.and_then(|nth| races().stacks.get(nth).cloned()).unwrap_or_default()
+}
+
+/// Keeps the callers of the thread that runs, if they are asked for.
+fn kept(site: usize) -> u32 {
+    let wanted = match races().keep {
+        Keep::None => false,
+        Keep::Pair(one, two) => site == one || site == two,
+        Keep::All => true,
+    };
+    if wanted { keep_now() } else { 0 }
+}
+
+fn keep_now() -> u32 {
+    let state = kernel();
+    let held = state.threads[state.current].held.clone();
+    let stacks = &mut races().stacks;
+    stacks.push(Stack { frames: process::backtrace(), held });
+    stacks.len() as u32
+}
+
+/// Memory is given to somebody.
+#[inline]
+pub fn fresh(address: usize, bytes: usize) {
+    if on() {
+        races().detector.fresh(address, bytes);
+    }
+}
+
+/// A block is about to be freed by the thread that runs.
+#[inline]
+pub fn freed(address: usize, bytes: usize) {
+    if on() {
+        let tid = kernel().current;
+        races().detector.free(tid, (address, bytes), free_site);
+    }
+}
+
+/// The call of `free` that is at hand, as an instruction of the image. Its callers
+/// are kept: there is no other way to know who freed.
+fn free_site() -> (usize, u32) {
+    let base = process::image_base();
+    let stack = keep_now();
+    let frames = &races().stacks[stack as usize - 1].frames;
+    let own = frames.iter().filter(|frame| frame.wrapping_sub(base) < 1 << 32);
+    // The first is most often in g_free().
+    (own.take(2).last().copied().unwrap_or(0), stack)
+}
+
+/// Tasks of a scenario look at a board or change it: each knows of those before.
+#[inline]
+pub fn board(key: usize) {
+    if on() {
+        let (tid, detector) = (kernel().current, &mut races().detector);
+        detector.acquire(tid, Sync::Board(key));
+        detector.release(tid, Sync::Board(key));
+    }
+}

@@ -1,0 +1,86 @@
+//! Data races of executions: counted, and told with their two accesses. They are
+//! apart from other breaches, since a program may have many of them in every
+//! execution.
+//! Must not know: which of them are known and why.
+
+use super::job::{Access, Met, Race};
+use super::judge::{self, Breach, Names};
+use super::kernel::race::{self, Kind};
+use super::kernel::state::kernel;
+use super::kernel::process;
+use crate::lock::Rule;
+use std::collections::BTreeMap;
+
+/// How often two instructions have raced.
+#[derive(Default)]
+pub struct Tally(BTreeMap<(usize, usize), u64>);
+
+impl Tally {
+    /// Takes the races of the execution that ended down; gives those that are new.
+    pub fn count(&mut self, names: &dyn Names) -> Vec<Breach> {
+        let mut fresh = Vec::new();
+        for breach in breaches(names) {
+            let pair = breach.race.as_ref().expect("it is a race").pair();
+            let many = self.0.entry(pair).or_default();
+            *many += 1;
+            if *many == 1 {
+                fresh.push(breach);
+            }
+        }
+        fresh
+    }
+
+    /// All of them.
+    pub fn told(&self) -> Vec<Met> {
+        let site = |address: usize| (address - process::image_base()) as u64;
+        let all = self.0.iter();
+        all.map(|((one, two), many)| Met { sites: [site(*one), site(*two)], executions: *many })
+            .collect()
+    }
+}
+
+/// What an access does, as a verb.
+fn verb(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Read => "reads",
+        Kind::Write => "writes",
+        Kind::AtomicRead => "reads atomically",
+        Kind::AtomicWrite => "writes atomically",
+        Kind::Free => "frees",
+    }
+}
+
+/// The races of the execution that ended.
+pub fn breaches(names: &dyn Names) -> Vec<Breach> {
+    let state = kernel();
+    let told = |race: race::Race| {
+        let object = names.object(race.address);
+        let who = |access: &race::Access| judge::name(state, access.tid);
+        let message = format!(
+            "{} {} {object}, {} {} it, and nothing orders the two",
+            who(&race.first),
+            verb(race.first.kind),
+            who(&race.second),
+            verb(race.second.kind),
+        );
+        Breach { race: Some(race), ..Breach::new(Rule::DataRace, message) }
+    };
+    race::found().into_iter().map(told).collect()
+}
+
+/// A race of the execution that ended, with what was kept of its accesses.
+pub fn told(race: &race::Race, names: &dyn Names) -> Race {
+    let access = |access: &race::Access| {
+        let stack = race::stack(access);
+        // The hooks are innermost; who frees is shown with what it called.
+        let begin = stack.frames.iter().position(|frame| *frame == access.site).unwrap_or(0);
+        Access {
+            thread: access.tid as u32,
+            what: verb(access.kind).into(),
+            site: (access.site - process::image_base()) as u64,
+            frames: process::offsets(&stack.frames[begin..]),
+            holds: stack.held.iter().map(|lock| names.object(*lock)).collect(),
+        }
+    };
+    Race { object: names.object(race.address), accesses: [access(&race.first), access(&race.second)] }
+}

@@ -1,0 +1,133 @@
+//! Data races, by small programs of C that are compiled and linked as `--races` does
+//! it (`exec/race.c`): each thing that orders two accesses, once there and once not.
+
+use crate::cli::directory;
+use bqlcheck::exec::link::{Build, LinkError, Settings, link};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A build of the program with `flags`; none where there is no compiler or ninja.
+fn build(test: &str, flags: &str) -> Option<(Build, PathBuf)> {
+    for program in ["ninja", "cc", "objcopy"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("skipped: there is no {program}");
+            return None;
+        }
+    }
+    let folder = directory(test);
+    let [source, build, cache] = ["src", "build", "cache"].map(|name| folder.join(name));
+    for folder in [source.join("migration"), source.join("util"), build.join("meson-info")] {
+        fs::create_dir_all(folder).expect("a directory of our own");
+    }
+    let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
+    write(source.join("VERSION"), "10.0.0\n");
+    write(source.join("migration/race.c"), include_str!("exec/race.c"));
+    write(source.join("migration/ram.c"), "int ram;\n");
+    write(source.join("util/event.c"), include_str!("exec/event.c"));
+    write(
+        build.join("meson-info/meson-info.json"),
+        r#"{"directories": {"source": "../src", "build": "."}}"#,
+    );
+    let entry = |file: &str, object: &str| {
+        format!(
+            r#"{{"directory": ".", "file": "../src/{file}", "output": "{object}",
+                "command": "cc {flags} -MD -MF {object}.d -o {object} -c ../src/{file}"}}"#
+        )
+    };
+    let entries = [
+        entry("migration/race.c", "race.o"),
+        entry("migration/ram.c", "ram.o"),
+        entry("util/event.c", "libutil.a.p/event.o"),
+    ];
+    write(build.join("compile_commands.json"), &format!("[{}]", entries.join(", ")));
+    // Where meson puts them: one object in an archive.
+    write(
+        build.join("build.ninja"),
+        &format!(
+            "
+rule c
+ command = cc {flags} -c $in -o $out
+rule ar
+ command = rm -f $out && ar rcs $out $in
+rule c_LINKER
+ command = cc -pie -o $out $in -pthread
+build race.o: c ../src/migration/race.c
+build ram.o: c ../src/migration/ram.c
+build libutil.a.p/event.o: c ../src/util/event.c
+build libutil.a: ar libutil.a.p/event.o
+build qemu-system-x86_64: c_LINKER race.o ram.o libutil.a
+default qemu-system-x86_64
+"
+        ),
+    );
+    let ninja = Command::new("ninja").arg("-C").arg(&build).output().expect("it is there");
+    assert!(ninja.status.success(), "{}", String::from_utf8_lossy(&ninja.stdout));
+    Some((Build::open(&build).expect("it is finished"), cache))
+}
+
+const FLAGS: &str = "-O1 -g -fPIE -D_GNU_SOURCE -std=gnu11 -Wall";
+
+fn settings() -> Settings {
+    let settings = Settings::built_in().expect("this executable is known");
+    let mut settings = settings.with_races().without_qemu();
+    for glue in &mut settings.glue {
+        glue.text = glue.text.replace("bqlcheck_main", "bqlcheck_trial");
+    }
+    settings
+}
+
+/// The program, linked with the runtime.
+fn image() -> Option<&'static Path> {
+    static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let make = || {
+        let (build, cache) = build("exec race", FLAGS)?;
+        Some(link(&build, &cache, &settings()).expect("it links").path)
+    };
+    IMAGE.get_or_init(make).as_deref()
+}
+
+/// 100 schedules at random: how often each ending, and each pair of accesses that
+/// race, was had.
+fn run(image: &Path, strategy: &str, program: &str) -> Vec<String> {
+    let mut command = Command::new(image);
+    command.args([strategy, "0,0,0,0"]).args(program.split(' '));
+    let output = command.output().expect("it was just linked");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.ends_with("memory as it was\n"), "{program}: {text}");
+    let mut all: BTreeMap<String, u32> = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((many, ending)) = line.split_once(" x ") {
+            let ending = ending.split(" replay").next().expect("split gives one");
+            *all.entry(ending.into()).or_default() += many.parse::<u32>().expect("a number");
+        } else if let Some((many, pair)) = line.split_once(" races ") {
+            let words = pair.split(' ').map(|word| match word.strip_prefix('+') {
+                Some(offset) => function(image, offset),
+                None => word.into(),
+            });
+            let words: Vec<String> = words.collect();
+            *all.entry(words.join(" ")).or_default() += many.parse::<u32>().expect("a number");
+        }
+    }
+    all.into_iter().map(|(what, many)| format!("{many} {what}")).collect()
+}
+
+/// The function at an offset in the image.
+fn function(image: &Path, offset: &str) -> String {
+    let output = Command::new("addr2line").arg("-fe").arg(image).arg(offset).output();
+    let text = String::from_utf8(output.expect("binutils").stdout).expect("text");
+    text.lines().next().unwrap_or_default().into()
+}
+
+fn twins(program: &str, right: &[&str], wrong: &[&str]) {
+    let Some(image) = image() else { return };
+    assert_eq!(run(image, "1:100", &format!("{program} right")), right, "{program} right");
+    assert_eq!(run(image, "1:100", &format!("{program} wrong")), wrong, "{program} wrong");
+}
+
+#[test]
+fn a_mutex_orders_and_without_it_an_addition_is_lost() {
+    twins("mutex", &[], &[]);
+}
