@@ -117,7 +117,7 @@ pub struct Race {
 #[serde(deny_unknown_fields)]
 pub struct Access {
     pub thread: u32,
-    /// `reads`, `writes atomically` …
+    /// `reads`, `atomically writes` …
     pub what: String,
     /// The instruction.
     pub site: u64,

@@ -75,12 +75,14 @@ fn place(calls: &[Call]) -> String {
 
 impl Entry {
     fn is_like(&self, race: &Race) -> bool {
-        let [one, two] = race.accesses.each_ref().map(|access| {
-            own(&access.calls).map_or("", |call| call.function.as_str())
-        });
+        let [one, two] = race
+            .accesses
+            .each_ref()
+            .map(|access| own(&access.calls).map_or("", |call| call.function.as_str()));
         let among = |list: &BTreeSet<String>, name: &str| list.is_empty() || list.contains(name);
         let [first, second] = &self.functions;
-        let fit = among(first, one) && among(second, two) || among(first, two) && among(second, one);
+        let fit =
+            among(first, one) && among(second, two) || among(first, two) && among(second, one);
         fit && self.object.as_ref().is_none_or(|object| *object == race.object)
     }
 }
@@ -128,5 +130,95 @@ impl Sorted {
             known,
             unused: unused.map(|(_, entry)| entry.clone()).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job;
+    use super::super::named::Access;
+    use super::*;
+    use crate::lock::Rule;
+
+    fn access(function: &str, line: u32) -> Access {
+        let call =
+            |function: &str| Call { function: function.into(), place: format!("f.c:{line}") };
+        let calls = vec![call("g_free"), call(function)];
+        Access { thread: 0, what: "reads".into(), calls, line: String::new(), holds: Vec::new() }
+    }
+
+    fn told(site: u64) -> Violation {
+        let access = |site| job::Access {
+            thread: 0,
+            what: "reads".into(),
+            site,
+            frames: Vec::new(),
+            holds: Vec::new(),
+        };
+        Violation {
+            rule: Rule::DataRace,
+            message: String::new(),
+            ticks: 0,
+            execution: 1,
+            schedule: Vec::new(),
+            threads: Vec::new(),
+            steps: Vec::new(),
+            waits: Vec::new(),
+            by: None,
+            race: Some(job::Race { object: "x".into(), accesses: [access(site), access(1)] }),
+        }
+    }
+
+    fn race(one: &str, two: &str, object: &str, line: u32) -> Named {
+        let accesses = [access(one, line), access(two, 7)];
+        Named {
+            rule: Rule::DataRace,
+            message: String::new(),
+            execution: 1,
+            ticks: 0,
+            forced: 0,
+            threads: Vec::new(),
+            steps: Vec::new(),
+            waits: Vec::new(),
+            by: None,
+            race: Some(Race { object: object.into(), accesses }),
+        }
+    }
+
+    fn sorted(object: Option<&str>, functions: [&[&str]; 2]) -> Sorted {
+        let set = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let functions = functions.map(set);
+        let entry = Entry { object: object.map(String::from), functions, why: "so".into() };
+        Sorted { list: vec![entry], ..Sorted::default() }
+    }
+
+    #[test]
+    fn every_entry_says_what_and_why() {
+        for entry in built_in() {
+            assert!(entry.why.len() > 10, "{entry:?}");
+            assert!(entry.functions.iter().any(|list| !list.is_empty()), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_known_race_is_told_apart_from_a_new_one() {
+        let mut races = sorted(Some("s->state"), [&["a", "b"], &[]]);
+        assert!(!races.take(&race("c", "b", "s->state", 1), &told(10)));
+        assert!(races.take(&race("c", "b", "s->other", 2), &told(20)));
+        assert!(races.take(&race("c", "d", "s->state", 3), &told(30)));
+        let met = |site, executions| Met { sites: [1, site], executions };
+        let done = races.done(&[met(10, 5), met(20, 6), met(30, 7)]);
+        assert_eq!((done.new, done.unused.len()), (2, 0));
+        let [seen] = &done.known[..] else { panic!("{done:?}") };
+        assert_eq!((seen.executions, seen.accesses[0].1.function.as_str()), (5, "c"));
+    }
+
+    #[test]
+    fn the_same_two_places_are_one_race_and_what_is_unused_is_told() {
+        let mut races = sorted(None, [&["a"], &["b"]]);
+        assert!(races.take(&race("c", "d", "x", 1), &told(10)));
+        assert!(!races.take(&race("d", "c", "y", 1), &told(20)));
+        let done = races.done(&[]);
+        assert_eq!((done.new, done.known.len(), done.unused.len()), (1, 0, 1));
     }
 }

@@ -87,10 +87,12 @@ pub struct Race {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Access {
     pub thread: usize,
-    /// `reads`, `writes atomically` …
+    /// `reads`, `atomically writes` …
     pub what: String,
     /// Innermost first.
     pub calls: Vec<Call>,
+    /// The line of the innermost call, where the source is there.
+    pub line: String,
     /// The mutexes that the thread held.
     pub holds: Vec<String>,
 }
@@ -146,6 +148,7 @@ impl Names {
             thread: access.thread as usize,
             what: access.what.clone(),
             calls: calls(&access.frames, symbols),
+            line: symbols.line(access.site),
             holds: access.holds.iter().map(|lock| self.text(lock, symbols)).collect(),
         };
         let [first, second] = &race.accesses;

@@ -5,9 +5,9 @@
 
 use super::job::{Access, Met, Race};
 use super::judge::{self, Breach, Names};
+use super::kernel::process;
 use super::kernel::race::{self, Kind};
 use super::kernel::state::kernel;
-use super::kernel::process;
 use crate::lock::Rule;
 use std::collections::BTreeMap;
 
@@ -44,8 +44,8 @@ fn verb(kind: Kind) -> &'static str {
     match kind {
         Kind::Read => "reads",
         Kind::Write => "writes",
-        Kind::AtomicRead => "reads atomically",
-        Kind::AtomicWrite => "writes atomically",
+        Kind::AtomicRead => "atomically reads",
+        Kind::AtomicWrite => "atomically writes",
         Kind::Free => "frees",
     }
 }
@@ -82,5 +82,8 @@ pub fn told(race: &race::Race, names: &dyn Names) -> Race {
             holds: stack.held.iter().map(|lock| names.object(*lock)).collect(),
         }
     };
-    Race { object: names.object(race.address), accesses: [access(&race.first), access(&race.second)] }
+    Race {
+        object: names.object(race.address),
+        accesses: [access(&race.first), access(&race.second)],
+    }
 }

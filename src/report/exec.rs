@@ -80,6 +80,9 @@ pub fn text(run: &Run) -> String {
 pub fn violation(found: &Named) -> String {
     let mut out = format!("\n{}: {}\n", found.rule, found.rule.title());
     out += &fold(2, &found.message);
+    if let Some(race) = &found.race {
+        return out + &self::race(found, race);
+    }
     let (steps, forced) = (found.steps.len(), found.forced);
     let lasting = match found.ticks {
         0 => String::new(),
@@ -90,9 +93,6 @@ pub fn violation(found: &Named) -> String {
     let head = format!("execution {execution}; {steps} operations, {forced} forced picks{lasting}");
     out += &fold(2, &head);
     out.push('\n');
-    if let Some(race) = &found.race {
-        return out + &self::race(found, race);
-    }
     out += &timeline(&recording(found));
     for wait in &found.waits {
         out += &backtrace(&format!("{} is in", found.threads[wait.step.thread]), &wait.step.calls);
@@ -124,14 +124,17 @@ fn races(races: &Races) -> String {
 
 /// Both accesses of a data race.
 fn race(found: &Named, race: &Race) -> String {
-    let mut out = String::new();
+    let mut out = format!("  execution {}, {} forced picks\n", found.execution, found.forced);
     for access in &race.accesses {
         let with = match &access.holds[..] {
             [] => "without a lock".into(),
             held => format!("with {}", held.join(", ")),
         };
         let head = format!("{} {} it {with}", found.threads[access.thread], access.what);
-        out += &backtrace(&head, &access.calls);
+        out.push('\n');
+        out += &fold(2, &head);
+        out += &fold(6, &access.line);
+        out += &listed(&access.calls);
     }
     out
 }
@@ -140,7 +143,12 @@ fn backtrace(head: &str, calls: &[Call]) -> String {
     if calls.is_empty() {
         return String::new();
     }
-    let mut out = format!("\n  {head}\n");
+    format!("\n  {head}\n{}", listed(calls))
+}
+
+/// The innermost calls, a line each.
+fn listed(calls: &[Call]) -> String {
+    let mut out = String::new();
     for call in calls.iter().take(CALLS) {
         out += &fold(4, &format!("{} {}", call.function, call.place));
     }

@@ -131,3 +131,89 @@ fn twins(program: &str, right: &[&str], wrong: &[&str]) {
 fn a_mutex_orders_and_without_it_an_addition_is_lost() {
     twins("mutex", &[], &[]);
 }
+
+#[test]
+fn a_release_orders_and_a_relaxed_store_does_not() {
+    twins("release", &[], &[]);
+    twins("fence", &[], &[]);
+    twins("mixed", &[], &[]);
+}
+
+#[test]
+fn a_condition_orders_by_its_mutex() {
+    twins("condition", &[], &[]);
+}
+
+#[test]
+fn beginning_and_joining_a_thread_order() {
+    twins("join", &[], &[]);
+    twins("freed", &[], &[]);
+}
+
+#[test]
+fn what_is_read_was_written_before() {
+    twins("socket", &[], &[]);
+    twins("event", &[], &[]);
+}
+
+#[test]
+fn of_code_elsewhere_only_atomic_accesses_count() {
+    twins("elsewhere", &[], &[]);
+}
+
+#[test]
+fn a_schedule_has_its_races_again() {
+    let Some(image) = image() else { return };
+    for program in ["mutex wrong", "elsewhere wrong", "freed wrong"] {
+        let mut command = Command::new(image);
+        let output = command.args(["1:40", "0,0,0,0"]).args(program.split(' ')).output();
+        let text = String::from_utf8(output.expect("just linked").stdout).expect("text");
+        let mut races = 0;
+        for line in text.lines().filter(|line| line.contains(" x ")) {
+            let schedule = line.rsplit_once(" replay").expect("its form").1;
+            let once = run(image, &format!("replay{schedule}"), program);
+            assert_eq!(once, run(image, &format!("replay{schedule}"), program));
+            races += once.iter().filter(|line| line.contains("Write")).count();
+        }
+        assert!(races > 0, "{program}: {text}");
+    }
+}
+
+/// What the link says, with the paths of the test taken out.
+fn refused(test: &str, flags: &str) -> Option<LinkError> {
+    let (mut build, cache) = build(test, FLAGS)?;
+    build.compile = flags.split(' ').map(String::from).collect();
+    let commands = build.folder.join("compile_commands.json");
+    let text = fs::read_to_string(&commands).expect("it was just written");
+    fs::write(&commands, text.replace(&format!("cc {FLAGS}"), flags)).expect("our own");
+    Some(link(&build, &cache, &settings()).expect_err("it does not compile"))
+}
+
+#[test]
+fn a_compiler_that_cannot_is_told_in_a_sentence() {
+    let flags = format!("cc {FLAGS} -fsanitize=address");
+    let Some(error) = refused("exec race cannot", &flags) else { return };
+    let (message, why) = error.message.split_once(": it does not compile with ").expect("its form");
+    assert_eq!(message, "cc");
+    assert!(why.starts_with("-fsanitize=thread: "), "{why}");
+    assert_eq!(error.help, "--races needs a gcc or clang that does: configure with --cc");
+}
+
+#[test]
+fn only_what_was_built_anew_is_compiled_anew() {
+    let Some((build, cache)) = build("exec race anew", FLAGS) else { return };
+    let link = || link(&build, &cache, &settings()).expect("it links");
+    assert!(link().fresh);
+    assert!(!link().fresh);
+    let made = |name: &str| cache.join("races").join(name).metadata().expect("made").modified();
+    let before = ["race.o", "libutil.a.p.event.o"].map(|name| made(name).expect("a time"));
+    let event = build.source.join("util/event.c");
+    let text = fs::read_to_string(&event).expect("our own");
+    fs::write(&event, format!("{text}\nint more;\n")).expect("our own");
+    let ninja = Command::new("ninja").arg("-C").arg(&build.folder).output().expect("it is there");
+    assert!(ninja.status.success());
+    assert!(link().fresh);
+    let after = ["race.o", "libutil.a.p.event.o"].map(|name| made(name).expect("a time"));
+    assert_eq!(before[0], after[0]);
+    assert!(before[1] < after[1]);
+}

@@ -6,6 +6,7 @@
  */
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* In libbqlcheck.so. */
 void bqlcheck_race_linked(void);
@@ -77,6 +78,27 @@ void __tsan_read_range(void *at, size_t size)
 void __tsan_write_range(void *at, size_t size)
 {
     bqlcheck_race_plain((uintptr_t)at, size, 1, SITE);
+}
+
+/* What libc does to memory for migration/: objcopy gives its calls these names. */
+void *bqlcheck_race_memcpy(void *to, const void *from, size_t size)
+{
+    bqlcheck_race_plain((uintptr_t)from, size, 0, SITE);
+    bqlcheck_race_plain((uintptr_t)to, size, 1, SITE);
+    return memcpy(to, from, size);
+}
+
+void *bqlcheck_race_memmove(void *to, const void *from, size_t size)
+{
+    bqlcheck_race_plain((uintptr_t)from, size, 0, SITE);
+    bqlcheck_race_plain((uintptr_t)to, size, 1, SITE);
+    return memmove(to, from, size);
+}
+
+void *bqlcheck_race_memset(void *to, int byte, size_t size)
+{
+    bqlcheck_race_plain((uintptr_t)to, size, 1, SITE);
+    return memset(to, byte, size);
 }
 
 /* A volatile access counts as a relaxed atomic one, as for Linux's KCSAN. */

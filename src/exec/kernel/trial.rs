@@ -63,7 +63,8 @@ pub unsafe extern "C" fn bqlcheck_trial(
     let (base, met) = (image.code().0, races.clone());
     let end = move || {
         for race in race::found() {
-            let side = |access: &race::Access| format!("{:?} +{:x}", access.kind, access.site - base);
+            let side =
+                |access: &race::Access| format!("{:?} +{:x}", access.kind, access.site - base);
             let (one, two) = (side(&race.first), side(&race.second));
             let pair = if one < two { format!("{one} {two}") } else { format!("{two} {one}") };
             *met.borrow_mut().entry(pair).or_default() += 1;

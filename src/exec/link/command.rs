@@ -53,7 +53,9 @@ impl Command {
                 let message = format!("{}: linked with {word}: {what}", build.target);
                 let help = match word.ends_with("=thread") {
                     false => "configure a build directory without it",
-                    true => "configure a build directory without it: --races compiles what it needs",
+                    true => {
+                        "configure a build directory without it: --races compiles what it needs"
+                    }
                 };
                 return Err(Error::new(message, help));
             }

@@ -105,7 +105,8 @@ fn archives(build: &Build, link: &Link) -> Result<BTreeMap<String, Vec<String>>,
         if !made || read.is_err() || !matches!(&head, b"!<arch>\n" | b"!<thin>\n") {
             continue;
         }
-        let output = run(Command::new("ar").arg("t").arg(word).current_dir(&build.folder), "binutils")?;
+        let output =
+            run(Command::new("ar").arg("t").arg(word).current_dir(&build.folder), "binutils")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // meson keeps the objects of an archive beside it.
         let object = |line: &str| match &head {
@@ -151,7 +152,8 @@ fn again(
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             WORDS.iter().any(|word| text.contains(word))
         };
-        if !within.ends_with(".c") || !plain && !(ATOMIC.iter().any(|a| within.starts_with(a)) && uses())
+        if !within.ends_with(".c")
+            || !plain && !(ATOMIC.iter().any(|a| within.starts_with(a)) && uses())
         {
             continue;
         }
@@ -166,7 +168,11 @@ fn again(
 }
 
 /// The flags that the compiler of `flags` has for this.
-fn sanitize(build: &Build, flags: &[String], folder: &Path) -> Result<Vec<&'static str>, LinkError> {
+fn sanitize(
+    build: &Build,
+    flags: &[String],
+    folder: &Path,
+) -> Result<Vec<&'static str>, LinkError> {
     let probe = folder.join("probe.c");
     std::fs::write(&probe, "int probe;\n").map_err(|error| Error::cache(&probe, &error))?;
     let mut why = String::new();
@@ -224,19 +230,27 @@ impl Again {
             let message = format!("{}: it does not compile with {SANITIZE}: {why}", self.source);
             return Err(Error::new(message, "leave --races out, or change that code"));
         }
-        if !self.plain {
-            self.keep_atomics()?;
-        }
+        self.rename()?;
         std::fs::write(&noted, key).map_err(|error| Error::cache(&noted, &error))
     }
 
-    /// Its plain accesses call nothing.
-    fn keep_atomics(&self) -> Result<(), LinkError> {
+    /// Where plain accesses count, those that libc does count too; elsewhere they call
+    /// nothing.
+    fn rename(&self) -> Result<(), LinkError> {
         let mut command = Command::new("objcopy");
-        for hook in ["read", "write", "unaligned_read", "unaligned_write"] {
-            for size in ["1", "2", "4", "8", "16", "_range"] {
-                let name = format!("{hook}{size}");
-                command.arg(format!("--redefine-sym=__tsan_{name}=bqlcheck_no_{name}"));
+        let mut rename = |from: String, to: String| {
+            command.arg(format!("--redefine-sym={from}={to}"));
+        };
+        if self.plain {
+            for name in ["memcpy", "memmove", "memset"] {
+                rename(name.into(), format!("bqlcheck_race_{name}"));
+            }
+        } else {
+            for hook in ["read", "write", "unaligned_read", "unaligned_write"] {
+                for size in ["1", "2", "4", "8", "16", "_range"] {
+                    let name = format!("{hook}{size}");
+                    rename(format!("__tsan_{name}"), format!("bqlcheck_no_{name}"));
+                }
             }
         }
         let output = run(command.arg(&self.made), "binutils")?;

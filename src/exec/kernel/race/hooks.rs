@@ -32,7 +32,7 @@ pub unsafe extern "C" fn bqlcheck_race_plain(
     writes: c_int,
     after: usize,
 ) {
-    if !on() {
+    if !on() || bytes == 0 {
         return;
     }
     let tid = kernel().current;
@@ -63,11 +63,7 @@ pub unsafe extern "C" fn bqlcheck_race_atomic(
     };
     let (tid, site) = (kernel().current, after - 1);
     let stack = kept(site);
-    races().detector.atomic(
-        (address, bytes),
-        (action, Order::of(order)),
-        (tid, site, stack),
-    );
+    races().detector.atomic((address, bytes), (action, Order::of(order)), (tid, site, stack));
 }
 
 /// A fence.
