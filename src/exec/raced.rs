@@ -5,11 +5,13 @@
 
 use super::job::{Access, Met, Race};
 use super::judge::{self, Breach, Names};
-use super::kernel::process;
 use super::kernel::race::{self, Kind};
 use super::kernel::state::kernel;
+use super::kernel::{boot, process, tasks};
+use super::search::Scenario;
 use crate::lock::Rule;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How often two instructions have raced.
 #[derive(Default)]
@@ -32,11 +34,31 @@ impl Tally {
 
     /// All of them.
     pub fn told(&self) -> Vec<Met> {
-        let site = |address: usize| (address - process::image_base()) as u64;
         let all = self.0.iter();
         all.map(|((one, two), many)| Met { sites: [site(*one), site(*two)], executions: *many })
             .collect()
     }
+}
+
+/// An instruction as an offset in the image; zero: one that is not known.
+fn site(address: usize) -> u64 {
+    address.saturating_sub(process::image_base()) as u64
+}
+
+/// Executions that show where threads meet.
+const LEARNING: usize = 32;
+
+/// Learns where threads meet in a scenario, from executions that are not counted and
+/// are the same each time.
+pub fn learn(scenario: &Arc<dyn Scenario>) {
+    if !race::linked() {
+        return;
+    }
+    race::learn(true);
+    let begin = scenario.clone();
+    let strategy = tasks::Strategy::Random { seed: 0, executions: LEARNING };
+    boot::explore(strategy, move || begin.begin(), || true);
+    race::learn(false);
 }
 
 /// What an access does, as a verb.
@@ -77,7 +99,7 @@ pub fn told(race: &race::Race, names: &dyn Names) -> Race {
         Access {
             thread: access.tid as u32,
             what: verb(access.kind).into(),
-            site: (access.site - process::image_base()) as u64,
+            site: site(access.site),
             frames: process::offsets(&stack.frames[begin..]),
             holds: stack.held.iter().map(|lock| names.object(*lock)).collect(),
         }

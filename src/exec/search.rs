@@ -59,6 +59,7 @@ pub fn run(
     names: &Arc<dyn Names + Send + Sync>,
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) -> Done {
+    raced::learn(scenario);
     let began = Instant::now();
     let bound = job.executions.unwrap_or(u64::MAX);
     let budget = job.budget_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -317,6 +318,7 @@ pub fn show(
     forced: &[Option<Tid>],
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
+    raced::learn(scenario);
     let began = Instant::now();
     race::keep(race::Keep::All);
     let (breaches, end) = replay(scenario, names, forced, true);

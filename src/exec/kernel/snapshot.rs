@@ -65,7 +65,9 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
             ranges.push(range(*start, *end, false));
         }
     }
-    ranges.push(range(storage.0, storage.1, false));
+    if storage.0 != 0 {
+        ranges.push(range(storage.0, storage.1, false));
+    }
     for range in &ranges {
         if range.tracked {
             protect(range.start, range.copy.len(), false);

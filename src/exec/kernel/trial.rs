@@ -63,8 +63,9 @@ pub unsafe extern "C" fn bqlcheck_trial(
     let (base, met) = (image.code().0, races.clone());
     let end = move || {
         for race in race::found() {
-            let side =
-                |access: &race::Access| format!("{:?} +{:x}", access.kind, access.site - base);
+            let side = |access: &race::Access| {
+                format!("{:?} +{:x}", access.kind, access.site.saturating_sub(base))
+            };
             let (one, two) = (side(&race.first), side(&race.second));
             let pair = if one < two { format!("{one} {two}") } else { format!("{two} {one}") };
             *met.borrow_mut().entry(pair).or_default() += 1;
@@ -77,6 +78,11 @@ pub unsafe extern "C" fn bqlcheck_trial(
         seen.entry(text).or_insert_with(first).0 += 1;
         true
     };
+    if race::linked() {
+        race::learn(true);
+        boot::explore(Strategy::Random { seed: 0, executions: 32 }, || {}, || true);
+        race::learn(false);
+    }
     boot::explore(strategy, move || kernel().choices = choices, end);
     for (text, (many, picked)) in all.borrow().iter() {
         println!("{many} x {text} replay{picked}");

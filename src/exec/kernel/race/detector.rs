@@ -255,10 +255,11 @@ impl Detector {
         self.shadow.forget(address, bytes);
     }
 
-    /// A block is freed; `by` says where, if that is asked for.
+    /// A block is freed, and remembered as that until it is somebody else's. `by` says
+    /// where, if that is asked for; `stack` is what was kept.
     pub fn free(
         &mut self,
-        tid: Tid,
+        (tid, stack): (Tid, u32),
         (address, bytes): (usize, usize),
         by: impl FnOnce() -> (usize, u32),
     ) {
@@ -266,24 +267,45 @@ impl Detector {
         let Detector { threads, shadow, found, seen, .. } = self;
         let knows = &threads[tid].knows;
         let mut racing: Vec<Record> = Vec::new();
-        shadow.each(address, bytes, |record| {
-            if record.tid != tid && record.time > knows.get(record.tid) {
-                racing.push(*record);
+        let touch = Touch { tid, kind: Kind::Free, site: FREED, stack };
+        if bytes <= REMEMBERED {
+            for part in words(address, bytes) {
+                shadow.touch(part, knows, touch, |before| racing.push(*before));
             }
-        });
-        shadow.forget(address, bytes);
+        } else {
+            shadow.each(address, bytes, |record| {
+                if record.tid != tid && record.time > knows.get(record.tid) {
+                    racing.push(*record);
+                }
+            });
+            shadow.forget(address, bytes);
+        }
         if racing.is_empty() {
             return;
         }
         let (site, stack) = by();
         for record in racing {
-            let race = race(address, &record, Touch { tid, kind: Kind::Free, site, stack });
+            let race = race(address, &record, Touch { site, stack, ..touch });
             if seen.insert(race.pair()) {
                 found.push(race);
             }
         }
     }
+
+    /// Whether another thread has touched a block.
+    pub fn shared_block(&self, tid: Tid, address: usize, bytes: usize) -> bool {
+        let mut shared = false;
+        self.shadow.each(address, bytes, |record| shared |= record.tid != tid);
+        shared
+    }
 }
+
+/// The instruction of whoever freed a block: to ask for it each time would cost more
+/// than all else.
+pub const FREED: usize = 0;
+/// Bytes of a block that is remembered as freed word by word; of a larger one only
+/// accesses before are looked at.
+const REMEMBERED: usize = 1024;
 
 fn race(address: usize, before: &Record, touch: Touch) -> Race {
     let Touch { tid, kind, site, stack } = touch;

@@ -4,7 +4,7 @@
 
 use super::detector::{Action, Order};
 use super::shadow::Touch;
-use super::{Kind, LINKED, kept, on, races};
+use super::{Kind, LINKED, is_place, kept, on, races};
 use crate::exec::kernel::process;
 use crate::exec::kernel::state::kernel;
 use std::os::raw::c_int;
@@ -36,10 +36,10 @@ pub unsafe extern "C" fn bqlcheck_race_plain(
         return;
     }
     let tid = kernel().current;
-    if races().detector.shared(tid, address, bytes) {
+    let (kind, site) = (if writes != 0 { Kind::Write } else { Kind::Read }, after - 1);
+    if is_place(tid, address, bytes, site) {
         process::point();
     }
-    let (kind, site) = (if writes != 0 { Kind::Write } else { Kind::Read }, after - 1);
     let stack = kept(site);
     races().detector.touch((address, bytes), Touch { tid, kind, site, stack });
 }

@@ -3,10 +3,11 @@
 //! In any other image nothing of this is ever switched on.
 //!
 //! Atomic accesses are places to switch. Plain ones are, where another thread has
-//! touched the same memory in this execution before. That loses no race: whether two
-//! accesses race is a matter of what orders them, not of which comes first. It does
-//! lose schedules: between two accesses of a thread that are each the first to their
-//! memory there is no switch, so that nobody sees the one without the other.
+//! touched the same memory in this execution before, and at instructions where that
+//! was so in the executions that `learn` is for. That loses no race: whether two
+//! accesses race is a matter of what orders them, not of which comes first. It loses
+//! schedules where an instruction meets other threads only later in a search than in
+//! those executions: there is no switch before the first access to the memory then.
 //! Must not know: what the program is.
 
 mod clock;
@@ -24,6 +25,7 @@ pub use shadow::Kind;
 use super::process;
 use super::state::kernel;
 use detector::{Detector, Sync};
+use shadow::Addresses;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,6 +55,10 @@ pub enum Keep {
 #[derive(Default)]
 struct Races {
     detector: Detector,
+    /// Instructions at which threads meet: plain accesses there are places to switch.
+    met: Addresses,
+    /// Those of the execution at hand, if they are learnt.
+    learnt: Option<Addresses>,
     keep: Keep,
     stacks: Vec<Stack>,
 }
@@ -84,8 +90,31 @@ pub fn begin() {
         let races = races();
         races.detector.begin();
         races.stacks.clear();
+        let Races { met, learnt, .. } = races;
+        met.extend(learnt.iter_mut().flat_map(Addresses::drain));
         ON.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether the executions to come are for learning where threads meet. What they
+/// have learnt is the same for every search and replay, that it may have the same
+/// places to switch.
+pub fn learn(learn: bool) {
+    let races = races();
+    let Races { met, learnt, .. } = races;
+    met.extend(learnt.iter_mut().flat_map(Addresses::drain));
+    *learnt = learn.then(Addresses::default);
+}
+
+/// Whether a plain access is a place to switch.
+#[inline]
+fn is_place(tid: usize, address: usize, bytes: usize, site: usize) -> bool {
+    let races = races();
+    let shared = races.detector.shared(tid, address, bytes);
+    if shared && let Some(learnt) = &mut races.learnt {
+        learnt.insert(site);
+    }
+    shared || races.met.contains(&site)
 }
 
 /// Whose callers are kept in the executions to come.
@@ -130,12 +159,17 @@ pub fn fresh(address: usize, bytes: usize) {
     }
 }
 
-/// A block is about to be freed by the thread that runs.
+/// A block is about to be freed by the thread that runs. Where another thread has
+/// touched it that is a place to switch.
 #[inline]
 pub fn freed(address: usize, bytes: usize) {
     if on() {
         let tid = kernel().current;
-        races().detector.free(tid, (address, bytes), free_site);
+        if races().detector.shared_block(tid, address, bytes) {
+            process::point();
+        }
+        let stack = kept(detector::FREED);
+        races().detector.free((tid, stack), (address, bytes), free_site);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::clock::Clock;
 use crate::exec::kernel::state::Tid;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// How memory is touched.
@@ -89,6 +89,9 @@ impl Hasher for Multiply {
 
 /// A table by address.
 pub type ByAddress<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
+
+/// Addresses.
+pub type Addresses = HashSet<usize, BuildHasherDefault<Multiply>>;
 
 /// One thread's access to eight bytes or fewer of them.
 #[derive(Clone, Copy, Debug)]
@@ -248,33 +251,33 @@ impl Shadow {
 
     /// The memory is somebody else's from now on.
     pub fn forget(&mut self, address: usize, bytes: usize) {
-        self.each_page(address, bytes, |words| words.fill(NONE));
+        for (page, words) in pages(address, bytes) {
+            if let Some(at) = self.page(page) {
+                self.words[at][words].fill(NONE);
+            }
+        }
     }
 
     /// Calls `each` with every record of a range.
-    pub fn each(&mut self, address: usize, bytes: usize, mut each: impl FnMut(&Record)) {
-        let mut heads = Vec::new();
-        self.each_page(address, bytes, |words| {
-            heads.extend(words.iter().copied().filter(|head| *head != NONE));
-        });
-        for mut next in heads {
-            while let Some(record) = self.records.get(next as usize) {
-                each(record);
-                next = record.next;
+    pub fn each(&self, address: usize, bytes: usize, mut each: impl FnMut(&Record)) {
+        for (page, words) in pages(address, bytes) {
+            let Some(at) = self.page(page) else { continue };
+            for head in &self.words[at][words] {
+                let mut next = *head;
+                while let Some(record) = self.records.get(next as usize) {
+                    each(record);
+                    next = record.next;
+                }
             }
         }
     }
+}
 
-    /// The words of a range, as far as they are on pages where there is anything.
-    fn each_page(&mut self, address: usize, bytes: usize, mut each: impl FnMut(&mut [u32])) {
-        let (mut from, end) = (address & !7, (address + bytes).next_multiple_of(8));
-        while from < end {
-            let to = end.min((from / PAGE + 1) * PAGE);
-            if let Some(page) = self.page(from / PAGE) {
-                let first = from % PAGE / 8;
-                each(&mut self.words[page][first..first + (to - from) / 8]);
-            }
-            from = to;
-        }
-    }
+/// The pages of a range, and which words of each.
+fn pages(address: usize, bytes: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+    let (start, end) = (address & !7, (address + bytes).next_multiple_of(8));
+    (start / PAGE..end.div_ceil(PAGE)).map(move |page| {
+        let (from, to) = (start.max(page * PAGE), end.min((page + 1) * PAGE));
+        (page, from % PAGE / 8..from % PAGE / 8 + (to - from) / 8)
+    })
 }
