@@ -129,36 +129,57 @@ fn twins(program: &str, right: &[&str], wrong: &[&str]) {
 
 #[test]
 fn a_mutex_orders_and_without_it_an_addition_is_lost() {
-    twins("mutex", &[], &[]);
+    twins(
+        "mutex",
+        &[r#"100 exit 0 "2""#],
+        &[
+            "100 Read add Write add",
+            "100 Write add Write add",
+            r#"31 exit 0 "1""#,
+            r#"69 exit 0 "2""#,
+        ],
+    );
 }
 
 #[test]
 fn a_release_orders_and_a_relaxed_store_does_not() {
-    twins("release", &[], &[]);
-    twins("fence", &[], &[]);
-    twins("mixed", &[], &[]);
+    twins(
+        "release",
+        &[r#"100 exit 0 """#],
+        &["25 Read receive_flag Write send_flag", r#"100 exit 0 """#],
+    );
+    twins(
+        "fence",
+        &[r#"100 exit 0 """#],
+        &["25 Read receive_fence Write send_fence", r#"100 exit 0 """#],
+    );
+    twins("mixed", &[r#"100 exit 0 """#], &["100 AtomicWrite store Read load", r#"100 exit 0 """#]);
 }
 
 #[test]
 fn a_condition_orders_by_its_mutex() {
-    twins("condition", &[], &[]);
+    twins("condition", &[r#"100 exit 0 """#], &["87 Read waits Write signals", r#"100 exit 0 """#]);
 }
 
 #[test]
 fn beginning_and_joining_a_thread_order() {
-    twins("join", &[], &[]);
+    twins(
+        "join",
+        &[r#"100 exit 0 "4""#],
+        &["100 Read look_early Write change", r#"100 exit 0 "4""#],
+    );
     twins("freed", &[], &[]);
 }
 
 #[test]
 fn what_is_read_was_written_before() {
-    twins("socket", &[], &[]);
-    twins("event", &[], &[]);
+    twins("socket", &[r#"100 exit 0 """#], &["100 Read reads Write writes", r#"100 exit 0 """#]);
+    twins("event", &[r#"100 exit 0 """#], &["100 Read reads Write writes", r#"100 exit 0 """#]);
 }
 
 #[test]
 fn of_code_elsewhere_only_atomic_accesses_count() {
-    twins("elsewhere", &[], &[]);
+    twins("elsewhere", &[r#"100 exit 0 """#], &["25 Read is_set Write set", r#"100 exit 0 """#]);
 }
 
 #[test]
