@@ -118,7 +118,7 @@ pub fn run(
             (tally.executions, tally.schedule.clone())
         };
         for breach in fresh {
-            let (found, breach) = witness(scenario, names, breach, schedule.clone());
+            let found = witness(scenario, names, &breach, schedule.clone());
             emit(&Event::Violation(found.told(&breach, execution, &**names)));
         }
     }
@@ -177,6 +177,8 @@ impl Tally {
 struct Witness {
     /// By point: the thread that has to be picked, or none where it does not matter.
     forced: Vec<Option<Tid>>,
+    /// What the recorded run breaks.
+    breaches: Vec<Breach>,
     /// The kernel at its end, with the steps recorded.
     end: Kernel,
 }
@@ -214,7 +216,14 @@ impl Witness {
                 },
             }
         };
+        let recorded = self.breaches.iter().find(|recorded| recorded.same(breach));
+        // Its callers were kept in that run alone.
+        let breach = recorded.filter(|recorded| recorded.race.is_some()).unwrap_or(breach);
+        let at = recorded.and_then(|recorded| recorded.at.as_ref());
+        let steps = end.recording.iter().flatten();
         let by = match &end.over {
+            _ if breach.race.is_some() => None,
+            _ if at.is_some() => at.map(|at| (at.tid, process::offsets(&at.frames))),
             Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
             Some(Ending::Exit(_)) => {
                 Some((end.ended_by, process::offsets(&end.threads[end.ended_by].frames)))
@@ -228,10 +237,11 @@ impl Witness {
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
-            // What led to a race is no matter: the two accesses are it.
+            // What comes after it is not its story, and a race has none: the two
+            // accesses are it.
             steps: match breach.race {
                 Some(_) => Vec::new(),
-                None => end.recording.iter().flatten().map(step).collect(),
+                None => steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
             },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
@@ -240,19 +250,18 @@ impl Witness {
     }
 }
 
-/// The shortest schedule that shows `breach`, starting from one that does; and the
-/// breach as it is in that.
+/// The shortest schedule that shows `breach`, starting from one that does.
 fn witness(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
-    breach: Breach,
+    breach: &Breach,
     schedule: Vec<Tid>,
-) -> (Witness, Breach) {
+) -> Witness {
     let mut forced: Vec<Option<Tid>> = schedule.into_iter().map(Some).collect();
     let mut left = if breach.race.is_some() { SHORTENING_A_RACE } else { SHORTENING };
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
-        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(&breach))
+        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(breach))
     };
     // Points at the end that need not be forced, by halves; then blocks of points,
     // smaller and smaller.
@@ -278,10 +287,9 @@ fn witness(
     if let Some(race) = &breach.race {
         race::keep(race::Keep::Pair(race.first.site, race.second.site));
     }
-    let (again, end) = replay(scenario, names, &forced, true);
+    let (breaches, end) = replay(scenario, names, &forced, true);
     race::keep(race::Keep::None);
-    let shown = again.into_iter().find(|shown| shown.same(&breach));
-    (Witness { forced, end }, shown.unwrap_or(breach))
+    Witness { forced, breaches, end }
 }
 
 /// Runs one schedule; gives what it breaks, and the kernel at its end, with the
@@ -322,7 +330,7 @@ pub fn show(
     let began = Instant::now();
     race::keep(race::Keep::All);
     let (breaches, end) = replay(scenario, names, forced, true);
-    let witness = Witness { forced: forced.to_vec(), end };
+    let witness = Witness { forced: forced.to_vec(), breaches: breaches.clone(), end };
     for breach in &breaches {
         emit(&Event::Violation(witness.told(breach, 1, &**names)));
     }
