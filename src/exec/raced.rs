@@ -19,9 +19,9 @@ pub struct Tally(BTreeMap<(usize, usize), u64>);
 
 impl Tally {
     /// Takes the races of the execution that ended down; gives those that are new.
-    pub fn count(&mut self, names: &dyn Names) -> Vec<Breach> {
+    pub fn count(&mut self) -> Vec<Breach> {
         let mut fresh = Vec::new();
-        for breach in breaches(names) {
+        for breach in breaches() {
             let pair = breach.race.as_ref().expect("it is a race").pair();
             let many = self.0.entry(pair).or_default();
             *many += 1;
@@ -50,10 +50,12 @@ const LEARNING: usize = 32;
 
 /// Learns where threads meet in a scenario, from executions that are not counted and
 /// are the same each time.
-pub fn learn(scenario: &Arc<dyn Scenario>) {
+pub fn begin(scenario: &Arc<dyn Scenario>, names: &Arc<dyn Names + Send + Sync>) {
     if !race::linked() {
         return;
     }
+    let names = names.clone();
+    race::name_by(Arc::new(move |address| names.object(address)));
     race::learn(true);
     let begin = scenario.clone();
     let strategy = tasks::Strategy::Random { seed: 0, executions: LEARNING };
@@ -73,10 +75,10 @@ fn verb(kind: Kind) -> &'static str {
 }
 
 /// The races of the execution that ended.
-pub fn breaches(names: &dyn Names) -> Vec<Breach> {
+pub fn breaches() -> Vec<Breach> {
     let state = kernel();
     let told = |race: race::Race| {
-        let object = names.object(race.address);
+        let object = &race.name;
         let who = |access: &race::Access| judge::name(state, access.tid);
         let message = format!(
             "{} {} {object}, {} {} it, and nothing orders the two",
@@ -104,8 +106,5 @@ pub fn told(race: &race::Race, names: &dyn Names) -> Race {
             holds: stack.held.iter().map(|lock| names.object(*lock)).collect(),
         }
     };
-    Race {
-        object: names.object(race.address),
-        accesses: [access(&race.first), access(&race.second)],
-    }
+    Race { object: race.name.clone(), accesses: [access(&race.first), access(&race.second)] }
 }

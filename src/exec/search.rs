@@ -59,7 +59,7 @@ pub fn run(
     names: &Arc<dyn Names + Send + Sync>,
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) -> Done {
-    raced::learn(scenario);
+    raced::begin(scenario, names);
     let began = Instant::now();
     let bound = job.executions.unwrap_or(u64::MAX);
     let budget = job.budget_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -165,7 +165,7 @@ impl Tally {
             self.fresh.push(breach);
         }
         // The same races in every execution would leave no room for other breaches.
-        self.fresh.extend(self.races.count(names));
+        self.fresh.extend(self.races.count());
         if !self.fresh.is_empty() {
             self.schedule = schedule;
         }
@@ -311,7 +311,7 @@ pub fn replay(
         },
         move || {
             *lock(&told) = end.judge(&*names);
-            lock(&told).extend(raced::breaches(&*names));
+            lock(&told).extend(raced::breaches());
             false
         },
     );
@@ -326,7 +326,7 @@ pub fn show(
     forced: &[Option<Tid>],
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
-    raced::learn(scenario);
+    raced::begin(scenario, names);
     let began = Instant::now();
     race::keep(race::Keep::All);
     let (breaches, end) = replay(scenario, names, forced, true);

@@ -103,21 +103,24 @@ pub fn violation(found: &Named) -> String {
     out
 }
 
-/// How many data races there were, and which are known.
+/// How many data races there were, and what is known of them.
 fn races(races: &Races) -> String {
-    let (new, known) = (races.new, races.known.len());
-    let unused = races.unused.len();
+    let (new, known, unused) = (races.new, races.known.len(), races.unused.len());
     let head = format!(
-        "data races: {new} new, {known} known; {unused} entries of models/exec/races.json unused"
+        "data races: {new} new, {known} known; {unused} entries of models/exec/races.json not met"
     );
     let mut out = fold(0, &head);
-    for seen in &races.known {
-        let [(one, first), (two, second)] = &seen.accesses;
-        let line = format!(
-            "{} x {}: {} {one}, {} {two}: {}",
-            seen.executions, seen.object, first.function, second.function, seen.why
-        );
-        out += &fold(2, &line);
+    let mut reasons: Vec<&str> = races.known.iter().map(|seen| &*seen.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for why in reasons {
+        let alike = || races.known.iter().filter(|seen| seen.why == why);
+        let most = alike().map(|seen| seen.executions).max().unwrap_or(0);
+        let pairs = match alike().count() {
+            1 => "1 pair of places".into(),
+            many => format!("{many} pairs of places"),
+        };
+        out += &fold(2, &format!("{pairs}, in up to {most} executions: {why}"));
     }
     out
 }

@@ -168,7 +168,7 @@ fn beginning_and_joining_a_thread_order() {
         &[r#"100 exit 0 "4""#],
         &["100 Read look_early Write change", r#"100 exit 0 "4""#],
     );
-    twins("freed", &[], &[]);
+    twins("freed", &[r#"100 exit 0 """#], &["100 Free ?? Write use", r#"100 exit 0 """#]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn of_code_elsewhere_only_atomic_accesses_count() {
 #[test]
 fn a_schedule_has_its_races_again() {
     let Some(image) = image() else { return };
-    for program in ["mutex wrong", "elsewhere wrong", "freed wrong"] {
+    for program in ["mutex wrong", "socket wrong", "condition wrong"] {
         let mut command = Command::new(image);
         let output = command.args(["1:40", "0,0,0,0"]).args(program.split(' ')).output();
         let text = String::from_utf8(output.expect("just linked").stdout).expect("text");
@@ -237,4 +237,16 @@ fn only_what_was_built_anew_is_compiled_anew() {
     let after = ["race.o", "libutil.a.p.event.o"].map(|name| made(name).expect("a time"));
     assert_eq!(before[0], after[0]);
     assert!(before[1] < after[1]);
+}
+
+#[test]
+fn a_build_with_a_sanitizer_of_its_own_is_refused_and_the_way_out_named() {
+    let Some((mut build, cache)) = build("exec race refused", FLAGS) else { return };
+    build.link_command += " -fsanitize=thread";
+    let error = link(&build, &cache, &settings()).expect_err("it is refused");
+    let message = "qemu-system-x86_64: linked with -fsanitize=thread: a sanitizer's runtime \
+                   replaces the same functions";
+    assert_eq!(error.message, message);
+    let help = "configure a build directory without it: --races compiles what it needs";
+    assert_eq!(error.help, help);
 }

@@ -85,6 +85,8 @@ pub struct Access {
 pub struct Race {
     /// Where the second one begins.
     pub address: usize,
+    /// What that is called, once somebody has named it.
+    pub name: String,
     pub first: Access,
     pub second: Access,
 }
@@ -311,5 +313,5 @@ fn race(address: usize, before: &Record, touch: Touch) -> Race {
     let Touch { tid, kind, site, stack } = touch;
     let first =
         Access { tid: before.tid, kind: before.kind, site: before.site, stack: before.stack };
-    Race { address, first, second: Access { tid, kind, site, stack } }
+    Race { address, name: String::new(), first, second: Access { tid, kind, site, stack } }
 }

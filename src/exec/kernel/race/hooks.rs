@@ -4,7 +4,7 @@
 
 use super::detector::{Action, Order};
 use super::shadow::Touch;
-use super::{Kind, LINKED, is_place, kept, on, races};
+use super::{Kind, LINKED, is_place, kept, name_new, on, races};
 use crate::exec::kernel::process;
 use crate::exec::kernel::state::kernel;
 use std::os::raw::c_int;
@@ -42,6 +42,7 @@ pub unsafe extern "C" fn bqlcheck_race_plain(
     }
     let stack = kept(site);
     races().detector.touch((address, bytes), Touch { tid, kind, site, stack });
+    name_new();
 }
 
 /// An atomic access that was just done.
@@ -64,6 +65,7 @@ pub unsafe extern "C" fn bqlcheck_race_atomic(
     let (tid, site) = (kernel().current, after - 1);
     let stack = kept(site);
     races().detector.atomic((address, bytes), (action, Order::of(order)), (tid, site, stack));
+    name_new();
 }
 
 /// A fence.

@@ -27,6 +27,7 @@ use super::state::kernel;
 use detector::{Detector, Sync};
 use shadow::Addresses;
 use std::cell::UnsafeCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The image has our hooks.
@@ -52,9 +53,16 @@ pub enum Keep {
     All,
 }
 
+/// What an address is called.
+pub type Namer = dyn Fn(usize) -> String + Send + std::marker::Sync;
+
 #[derive(Default)]
 struct Races {
     detector: Detector,
+    /// What an address is called, and what those of the races are, as they were
+    /// when the race was met: at the end of an execution the block may be gone.
+    namer: Option<Arc<Namer>>,
+    names: Vec<String>,
     /// Instructions at which threads meet: plain accesses there are places to switch.
     met: Addresses,
     /// Those of the execution at hand, if they are learnt.
@@ -90,6 +98,7 @@ pub fn begin() {
         let races = races();
         races.detector.begin();
         races.stacks.clear();
+        races.names.clear();
         let Races { met, learnt, .. } = races;
         met.extend(learnt.iter_mut().flat_map(Addresses::drain));
         ON.store(true, Ordering::Relaxed);
@@ -122,9 +131,28 @@ pub fn keep(whose: Keep) {
     races().keep = whose;
 }
 
+/// Who names the addresses of races.
+pub fn name_by(namer: Arc<Namer>) {
+    races().namer = Some(namer);
+}
+
+/// Names the races that were met just now.
+#[inline]
+fn name_new() {
+    let races = races();
+    while races.names.len() < races.detector.found().len() {
+        let address = races.detector.found()[races.names.len()].address;
+        let name = races.namer.as_ref().map(|namer| namer(address));
+        races.names.push(name.unwrap_or_default());
+    }
+}
+
 /// The races of the execution that ended, each pair of instructions once.
 pub fn found() -> Vec<Race> {
-    if on() { races().detector.found().to_vec() } else { Vec::new() }
+    let Races { detector, names, .. } = races();
+    let all = detector.found().iter().zip(names);
+    let named = |(race, name): (&Race, &mut String)| Race { name: name.clone(), ..race.clone() };
+    if on() { all.map(named).collect() } else { Vec::new() }
 }
 
 /// What was kept of an access.
@@ -170,6 +198,7 @@ pub fn freed(address: usize, bytes: usize) {
         }
         let stack = kept(detector::FREED);
         races().detector.free((tid, stack), (address, bytes), free_site);
+        name_new();
     }
 }
 
