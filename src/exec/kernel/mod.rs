@@ -24,6 +24,7 @@ mod key;
 pub mod locks;
 pub mod pick;
 pub mod process;
+pub mod race;
 pub mod snapshot;
 pub mod socket;
 pub mod state;
