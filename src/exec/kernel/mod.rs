@@ -16,6 +16,7 @@ pub mod boot;
 pub mod choices;
 pub mod cleanup;
 pub mod clock;
+mod contents;
 pub mod context;
 pub mod fault;
 pub mod file;
