@@ -32,6 +32,13 @@ impl Tally {
         fresh
     }
 
+    /// Those of the execution that ended, each once.
+    pub fn of_one() -> Vec<Met> {
+        let mut tally = Tally::default();
+        tally.count();
+        tally.told()
+    }
+
     /// All of them.
     pub fn told(&self) -> Vec<Met> {
         let all = self.0.iter();

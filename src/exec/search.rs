@@ -336,5 +336,7 @@ pub fn show(
     }
     let outcomes = BTreeMap::from([(scenario.outcome(), 1)]);
     let (violated, wall_ms) = (u64::from(!breaches.is_empty()), began.elapsed().as_millis() as u64);
-    emit(&Event::Done(Done { executions: 1, violated, wall_ms, outcomes, ..Done::default() }));
+    let races = raced::Tally::of_one();
+    let done = Done { executions: 1, violated, wall_ms, outcomes, races, ..Done::default() };
+    emit(&Event::Done(done));
 }
