@@ -184,6 +184,9 @@ pub struct Done {
     /// Operations of all executions.
     pub steps: u64,
     pub wall_ms: u64,
+    /// The greatest resident size of the image in KiB, its code included.
+    #[serde(default)]
+    pub memory_kib: u64,
     /// Of all schedules: the same seed, the same hash.
     pub hash: String,
     /// What the executions came to, with how many did.

@@ -131,6 +131,7 @@ pub fn run(
         longest_for_vcpu: tally.stalls.1,
         steps: tally.steps,
         wall_ms: began.elapsed().as_millis() as u64,
+        memory_kib: crate::memory::peak_rss_kib(),
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
         races: tally.races.told(),

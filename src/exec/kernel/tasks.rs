@@ -109,6 +109,7 @@ fn execution() {
     let run = current_run();
     run.stacks.extend(run.tasks.drain(..).map(|(_, stack, _)| stack));
     run.on = false;
+    super::arena::look();
 }
 
 /// Whether an execution is on; in constructors of the image there is none.
@@ -124,11 +125,17 @@ fn pick(current: Tid) -> Option<Tid> {
         if kernel.over.is_some() {
             return None;
         }
-        run.ready.clear();
-        let ready = kernel.threads.iter().enumerate().filter(|(_, thread)| thread.ready());
-        run.ready.extend(ready.map(|(tid, _)| tid));
-        let of_qemu = |tid: &Tid| !kernel.threads[*tid].scenario;
-        if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
+        // Without a branch on what no processor can foresee.
+        run.ready.resize(kernel.threads.len(), 0);
+        let (mut many, mut of_qemu) = (0, false);
+        for (tid, thread) in kernel.threads.iter().enumerate() {
+            let ready = thread.ready();
+            run.ready[many] = tid;
+            many += usize::from(ready);
+            of_qemu |= ready & !thread.scenario;
+        }
+        run.ready.truncate(many);
+        if kernel.bql != 0 && !of_qemu {
             kernel.tick();
         }
         if kernel.choices != Choices::default() {
