@@ -47,7 +47,7 @@ impl Tally {
     }
 }
 
-/// An instruction as an offset in the image; zero: one that is not known.
+/// An instruction as an offset in the image; zero: one elsewhere.
 fn site(address: usize) -> u64 {
     address.saturating_sub(process::image_base()) as u64
 }
