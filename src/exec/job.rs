@@ -99,7 +99,7 @@ pub struct Violation {
     pub by: Option<(u32, Vec<u64>)>,
     /// The two accesses, if it is a data race.
     #[serde(default)]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 /// Two accesses to the same memory that nothing orders.

@@ -246,7 +246,7 @@ impl Witness {
             },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
-            race: breach.race.as_ref().map(|race| raced::told(race, names)),
+            race: breach.race.as_ref().map(|race| Box::new(raced::told(race, names))),
         }
     }
 }
@@ -337,5 +337,7 @@ pub fn show(
     }
     let outcomes = BTreeMap::from([(scenario.outcome(), 1)]);
     let (violated, wall_ms) = (u64::from(!breaches.is_empty()), began.elapsed().as_millis() as u64);
-    emit(&Event::Done(Done { executions: 1, violated, wall_ms, outcomes, ..Done::default() }));
+    let races = raced::Tally::of_one();
+    let done = Done { executions: 1, violated, wall_ms, outcomes, races, ..Done::default() };
+    emit(&Event::Done(done));
 }

@@ -168,7 +168,7 @@ fn beginning_and_joining_a_thread_order() {
         &[r#"100 exit 0 "4""#],
         &["100 Read look_early Write change", r#"100 exit 0 "4""#],
     );
-    twins("freed", &[r#"100 exit 0 """#], &["100 Free ?? Write use", r#"100 exit 0 """#]);
+    twins("freed", &[r#"100 exit 0 """#], &["100 Free free_early Write use", r#"100 exit 0 """#]);
 }
 
 #[test]

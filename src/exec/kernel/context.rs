@@ -193,8 +193,11 @@ impl Context {
 
     /// The same with the stack and the storage of a thread that has ended.
     pub fn again(self, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
+        let below = BELOW.load(Ordering::Relaxed);
+        super::race::fresh(self.stack, STACK);
+        super::race::fresh(self.fs - below, below + CONTROL);
         // SAFETY: both are of `new`, and nobody uses them any more.
-        unsafe { begin(self.stack, self.fs - BELOW.load(Ordering::Relaxed), body, argument, end) }
+        unsafe { begin(self.stack, self.fs - below, body, argument, end) }
     }
 
     /// Whether another thread can have its stack, once this one has ended.

@@ -93,7 +93,7 @@ fn take(kernel: &Kernel, tid: Tid, op: &Op, result: isize, detector: &mut Detect
             detector.acquire(tid, Sync::Futex(*word));
             detector.looked(tid, *word);
         }
-        Op::Spawn { .. } => detector.spawn(tid, result as Tid),
+        Op::Spawn { .. } if result >= 0 => detector.spawn(tid, result as Tid),
         Op::Join(other) => detector.join(tid, *other),
         Op::SigWait { .. } => detector.acquire(tid, Sync::Signal(tid)),
         Op::Rare(call) if result == 0 => match *call {
