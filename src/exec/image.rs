@@ -5,7 +5,7 @@
 use super::job::{Event, Job};
 use super::judge::Names;
 use super::kernel::boot::{self, Image};
-use super::kernel::process;
+use super::kernel::{pair, process};
 use super::scenario;
 use super::search;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ fn run(image: &'static Image, job: &Job) {
         }
     };
     emit(&Event::Booted { wall_ms: began.elapsed().as_millis() as u64 });
-    let names: Arc<dyn Names + Send + Sync> = Arc::new(Addresses { roots: job.roots.clone() });
+    let names: Arc<dyn Names + Send + Sync> = Arc::new(Addresses { roots: Arc::new(job.roots.clone()) });
     let tell: Arc<dyn Fn(&Event) + Send + Sync> = Arc::new(emit);
     match &job.replay {
         Some(forced) => {
@@ -78,14 +78,19 @@ fn run(image: &'static Image, job: &Job) {
 
 /// Objects by where they are: an offset in the image, or in a structure that a
 /// variable points to. Who knows the types makes names of that.
+#[derive(Clone)]
 struct Addresses {
-    roots: BTreeMap<String, u64>,
+    roots: Arc<BTreeMap<String, u64>>,
 }
 
 impl Names for Addresses {
     fn object(&self, address: usize) -> String {
+        if address & pair::ELSEWHERE != 0 {
+            let this = self.clone();
+            return pair::on(1, move || this.object(address & !pair::ELSEWHERE));
+        }
         let base = process::image_base();
-        for (name, offset) in &self.roots {
+        for (name, offset) in &*self.roots {
             if let Some(within) = process::within(base + *offset as usize, address) {
                 return format!("{name}+{within:#x}");
             }

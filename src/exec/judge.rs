@@ -3,7 +3,7 @@
 //! Must not know: the scenario's story, which judges what only it can.
 
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
-use super::kernel::sync;
+use super::kernel::pair;
 use crate::lock::Rule;
 
 /// A rule that an execution broke.
@@ -42,14 +42,15 @@ pub trait Names {
 }
 
 /// What a thread waits for, in words.
-pub fn wait(state: &Kernel, key: Key, names: &dyn Names) -> String {
+pub fn wait(state: &Kernel, tid: Tid, key: Key, names: &dyn Names) -> String {
+    let object = |address| names.object(pair::address(state, tid, address));
     match key {
         Key::Mutex(address) => {
-            let owner = sync::owner(address).map(|owner| name(state, owner));
+            let owner = pair::owner(state, tid, address).map(|owner| name(state, owner));
             let held = owner.map_or(String::new(), |owner| format!(" (held by {owner})"));
-            format!("{}{held}", names.object(address))
+            format!("{}{held}", object(address))
         }
-        Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => names.object(address),
+        Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => object(address),
         Key::Thread(tid) => format!("the end of {}", name(state, tid)),
         Key::Signal => "a signal".into(),
         Key::File(_) => "the network or another file".into(),
@@ -75,14 +76,16 @@ pub fn lost(state: &Kernel) -> Option<Breach> {
 pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all = state.noted.clone();
     if let Some(stall) = &state.worst_stall {
-        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
+        let wait = wait(state, stall.holder, stall.wait, names);
+        let holder = name(state, stall.holder);
         let message = format!("{holder} holds the BQL while it waits for {wait}");
         let breach = Breach::new(Rule::HeldWaiting, message);
         all.push(Breach { ticks: stall.ticks, ..breach });
     }
     if let Some(stall) = &state.worst_for_vcpu {
         let vcpu = stall.vcpu.map_or("a vCPU", |vcpu| name(state, vcpu));
-        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
+        let wait = wait(state, stall.holder, stall.wait, names);
+        let holder = name(state, stall.holder);
         let message = format!("{vcpu} waits for the BQL, {holder} holds it and waits for {wait}");
         let breach = Breach::new(Rule::Stalled, message);
         all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
@@ -110,7 +113,7 @@ fn misused(
     (misuse, tid, address): (Misuse, Tid, usize),
     names: &dyn Names,
 ) -> Breach {
-    let (who, lock) = (name(state, tid), names.object(address));
+    let (who, lock) = (name(state, tid), names.object(pair::address(state, tid, address)));
     match misuse {
         Misuse::Twice => {
             Breach::new(Rule::TakenTwice, format!("{who} takes {lock}, which it holds"))
@@ -139,7 +142,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
     for (tid, thread) in state.threads.iter().enumerate() {
         if let Some(Key::Mutex(address)) = thread.waits.first() {
             waits.push((tid, Key::Mutex(*address)));
-            if let Some(owner) = sync::owner(*address) {
+            if let Some(owner) = pair::owner(state, tid, *address) {
                 let of_owner = key(&state.threads[owner]);
                 waits.extend(of_owner.map(|key| (owner, key)));
             }
@@ -154,7 +157,7 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
     waits.sort_by_key(|(tid, _)| *tid);
     waits.dedup();
     let words = |(tid, key): &(Tid, Key)| {
-        format!("{} waits for {}", name(state, *tid), wait(state, *key, names))
+        format!("{} waits for {}", name(state, *tid), wait(state, *tid, *key, names))
     };
     let all: Vec<String> = waits.iter().map(words).collect();
     let breach = Breach::new(Rule::WaitForever, format!("hangs: {}", all.join("; ")));

@@ -5,7 +5,7 @@
 use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, process, sync, tasks};
+use super::kernel::{boot, pair, process, tasks};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -169,28 +169,29 @@ impl Witness {
             0 => String::new(),
             address => names.object(address),
         };
+        let end = &self.end;
         let step = |step: &Step| Picked {
             thread: step.tid as u32,
             what: step.what.into(),
-            object: object(step.object),
+            object: object(pair::address(end, step.tid, step.object)),
             frames: process::offsets(&step.frames),
             waited: step.waited,
         };
-        let end = &self.end;
         let wait = |(tid, key): &(Tid, Key)| {
             let (what, address) = key.name();
             let held_by = match key {
-                Key::Mutex(address) => sync::owner(*address).map(|owner| owner as u32),
+                Key::Mutex(address) => pair::owner(end, *tid, *address).map(|owner| owner as u32),
                 _ => None,
             };
+            let bql = pair::bql(end, *tid);
             Waits {
                 thread: *tid as u32,
                 what: what.into(),
-                object: object(address),
+                object: object(pair::address(end, *tid, address)),
                 frames: process::offsets(&end.threads[*tid].frames),
                 held_by,
-                holds: if sync::owner(end.bql) == Some(*tid) {
-                    vec![object(end.bql)]
+                holds: if bql != 0 && pair::owner(end, *tid, bql) == Some(*tid) {
+                    vec![object(pair::address(end, *tid, bql))]
                 } else {
                     vec![]
                 },

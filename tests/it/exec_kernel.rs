@@ -12,24 +12,25 @@ use std::sync::OnceLock;
 /// The program, linked with the runtime; none where there is no compiler or ninja.
 fn image() -> Option<&'static Path> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    IMAGE.get_or_init(make).as_deref()
+    IMAGE.get_or_init(|| linked("exec kernel", include_str!("exec/trial.c"))).as_deref()
 }
 
-fn make() -> Option<PathBuf> {
+/// A program of C, linked in a directory of its own.
+pub fn linked(name: &str, program: &str) -> Option<PathBuf> {
     for program in ["ninja", "cc"] {
         if Command::new(program).arg("--version").output().is_err() {
             eprintln!("skipped: there is no {program}");
             return None;
         }
     }
-    let folder = directory("exec kernel");
+    let folder = directory(name);
     let [source, build, cache] = ["src", "build", "cache"].map(|name| folder.join(name));
     for folder in [&source.join("migration"), &build.join("meson-info"), &cache] {
         fs::create_dir_all(folder).expect("a directory of our own");
     }
     let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
     write(source.join("VERSION"), "10.0.0\n");
-    write(source.join("trial.c"), include_str!("exec/trial.c"));
+    write(source.join("trial.c"), program);
     write(source.join("migration/ram.c"), "int ram;\n");
     write(
         build.join("meson-info/meson-info.json"),

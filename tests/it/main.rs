@@ -7,6 +7,7 @@ mod engine;
 mod engines_agree;
 mod exec_kernel;
 mod exec_link;
+mod exec_pair;
 mod exec_symbols;
 mod image;
 mod invariants;

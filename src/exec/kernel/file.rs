@@ -58,6 +58,8 @@ impl Pipe {
 struct Open {
     file: usize,
     nonblocking: bool,
+    /// The process that has it; none: the scenario.
+    side: Option<u8>,
 }
 
 /// All files of the process, and those of the peers.
@@ -69,6 +71,8 @@ pub struct Files {
     /// Bytes that pipes hold which are made from now on, if not the usual: a slow
     /// network is full sooner.
     pub room: Option<usize>,
+    /// The process that opens.
+    pub side: u8,
 }
 
 /// `Key::File` of a pipe; files have theirs by number.
@@ -91,7 +95,7 @@ impl Files {
 
     /// The lowest free descriptor, for `file`.
     pub fn install(&mut self, file: usize, nonblocking: bool) -> i32 {
-        let open = Some(Open { file, nonblocking });
+        let open = Some(Open { file, nonblocking, side: Some(self.side) });
         let nth = match self.open.iter().position(Option::is_none) {
             Some(nth) => nth,
             None => {
@@ -101,6 +105,31 @@ impl Files {
         };
         self.open[nth] = open;
         FIRST + nth as i32
+    }
+
+    /// The descriptor is the scenario's.
+    pub fn keep(&mut self, fd: i32) {
+        if let Some(Some(open)) = self.slot(fd) {
+            open.side = None;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// A process ends: gives the files that nobody has open any more.
+    pub fn leave(&mut self, side: u8) -> Vec<usize> {
+        let mut gone = Vec::new();
+        for nth in 0..self.open.len() {
+            if let Some(open) = self.open[nth].take_if(|open| open.side == Some(side)) {
+                gone.push(open.file);
+            }
+        }
+        gone.retain(|file| !self.open.iter().flatten().any(|open| open.file == *file));
+        gone.sort_unstable();
+        gone.dedup();
+        gone
     }
 
     fn slot(&mut self, fd: i32) -> Option<&mut Option<Open>> {

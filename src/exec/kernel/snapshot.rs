@@ -4,6 +4,7 @@
 //! Must not know: what lies in the memory.
 
 use super::arena::{self, PAGE};
+use super::pair;
 use super::state::{Kernel, kernel};
 use super::uffd;
 use std::cell::UnsafeCell;
@@ -26,14 +27,15 @@ struct Snapshot {
     kernel: Kernel,
 }
 
-struct Global(UnsafeCell<Option<Snapshot>>);
+struct Global(UnsafeCell<[Option<Snapshot>; 2]>);
 // SAFETY: one OS thread.
 unsafe impl Sync for Global {}
-static SNAPSHOT: Global = Global(UnsafeCell::new(None));
+static SNAPSHOT: Global = Global(UnsafeCell::new([None, None]));
 
+/// That of the side that runs.
 fn snapshot() -> Option<&'static mut Snapshot> {
     // SAFETY: one OS thread; a fault handler only marks pages.
-    unsafe { (*SNAPSHOT.0.get()).as_mut() }
+    unsafe { (&mut *SNAPSHOT.0.get())[usize::from(kernel().side)].as_mut() }
 }
 
 fn protect(start: usize, bytes: usize, writable: bool) {
@@ -73,7 +75,7 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     }
     let snapshot = Snapshot { ranges, runs: Vec::new(), stale: true, kernel: missing };
     // SAFETY: one OS thread.
-    unsafe { *SNAPSHOT.0.get() = Some(snapshot) };
+    unsafe { (&mut *SNAPSHOT.0.get())[usize::from(state.side)] = Some(snapshot) };
     *state = self::snapshot().expect("just taken").kernel.clone();
     for page in uffd::missing_pages(state) {
         touch(page);
@@ -83,7 +85,8 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
 
 fn range(start: usize, end: usize, tracked: bool) -> Range {
     // SAFETY: memory of the image that is mapped and readable.
-    let copy = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) }.to_vec();
+    let slice = |bytes| unsafe { std::slice::from_raw_parts(start as *const u8, bytes) };
+    let copy = if start == end { Vec::new() } else { slice(end - start).to_vec() };
     let pages = copy.len().div_ceil(PAGE);
     Range { start, copy, hot: vec![!tracked; pages], tracked }
 }
@@ -112,8 +115,13 @@ pub fn touch(address: usize) -> bool {
 
 /// Puts memory and kernel back.
 pub fn restore() {
-    let state = kernel();
-    uffd::present_all(state);
+    pair::each(put_back);
+    kernel().clone_from(&snapshot().expect("one was taken").kernel);
+    pair::each(|| uffd::protect_all(kernel()));
+}
+
+fn put_back() {
+    uffd::present_all(kernel());
     let snapshot = snapshot().expect("one was taken");
     // The arena's second range is that of pages.
     arena::give_back(snapshot.ranges[1].start + snapshot.ranges[1].copy.len());
@@ -133,13 +141,14 @@ pub fn restore() {
             );
         }
     }
-    state.clone_from(&snapshot.kernel);
-    uffd::protect_all(state);
 }
 
 /// After memory was put back: the first address that is not as it was.
 pub fn difference() -> Option<usize> {
     for range in &snapshot()?.ranges {
+        if range.copy.is_empty() {
+            continue;
+        }
         // SAFETY: the range is mapped and, since `restore`, readable.
         let now = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.copy.len()) };
         if let Some(at) = (0..now.len()).find(|at| now[*at] != range.copy[*at]) {

@@ -6,10 +6,11 @@
 
 use super::choices::{self, Choices};
 use super::context::{Context, Stack};
+use super::pair;
 use super::pick::Picker;
 pub use super::pick::Strategy;
 use super::process;
-use super::state::{Ending, Key, Step, Tid, kernel};
+use super::state::{Ending, Key, Step, Thread, Tid, kernel};
 use super::sync::{self, Op};
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -21,8 +22,8 @@ const STEPS: u64 = 200_000;
 /// A run of executions.
 struct Run {
     picker: Picker,
-    /// Where `run` left off.
-    host: Context,
+    /// Where `run` left off, and where the other side of a pair did.
+    hosts: [Context; 2],
     /// An execution is on.
     on: bool,
     /// Tasks of the scenario that have begun in this execution, and whether each
@@ -56,7 +57,7 @@ fn current_run() -> &'static mut Run {
 fn first(none: &'static mut Option<Run>) -> &'static mut Run {
     none.insert(Run {
         picker: Picker::new(Strategy::Steady),
-        host: Context::host(),
+        hosts: [Context::host(); 2],
         on: false,
         tasks: Vec::new(),
         stacks: Vec::new(),
@@ -128,7 +129,9 @@ fn pick(current: Tid) -> Option<Tid> {
         let ready = kernel.threads.iter().enumerate().filter(|(_, thread)| thread.ready());
         run.ready.extend(ready.map(|(tid, _)| tid));
         let of_qemu = |tid: &Tid| !kernel.threads[*tid].scenario;
-        if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
+        if kernel.pair.is_some() {
+            pair::tick(kernel, &run.ready);
+        } else if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
             kernel.tick();
         }
         if kernel.choices != Choices::default() {
@@ -150,17 +153,24 @@ fn pick(current: Tid) -> Option<Tid> {
 }
 
 /// Hands over from one thread to another; none is the host.
-fn hand_over(from: Option<Tid>, to: Option<Tid>) {
+pub(super) fn hand_over(from: Option<Tid>, to: Option<Tid>) {
+    let to = if kernel().pair.is_some() { pair::turn(to) } else { to };
     let (run, kernel) = (current_run(), kernel());
+    let side = usize::from(kernel.side);
     let target = match to {
-        None => run.host,
+        None if from.is_none() => return,
+        None => run.hosts[side],
+        Some(tid) if from == to => {
+            kernel.current = tid;
+            return process::set_running(!kernel.threads[tid].scenario);
+        }
         Some(tid) => match kernel.threads[tid].context {
             Some(context) => context,
             None => begin_task(tid),
         },
     };
     let save = match from {
-        None => &raw mut run.host,
+        None => &raw mut run.hosts[side],
         Some(tid) => kernel.threads[tid].context.as_mut().expect("it runs on a stack"),
     };
     if let Some(tid) = to {
@@ -169,6 +179,11 @@ fn hand_over(from: Option<Tid>, to: Option<Tid>) {
     }
     // SAFETY: what is saved is of the stack that runs, the target is suspended.
     unsafe { Context::switch(save, target) };
+}
+
+/// Stacks that tasks will run on, before others are made.
+pub fn keep_stacks(stacks: Vec<Stack>) {
+    current_run().stacks = stacks;
 }
 
 /// A stack for a task of the scenario, on which it will begin.
@@ -225,8 +240,11 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
     {
         let kernel = kernel();
         kernel.steps += 1;
-        let contended =
-            kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
+        let side = kernel.side;
+        let wants = |thread: &Thread| {
+            thread.side == side && thread.waits.contains(&Key::Mutex(mutex))
+        };
+        let contended = kernel.threads.iter().any(wants);
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;
         if kernel.recording.is_some() {

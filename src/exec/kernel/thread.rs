@@ -9,7 +9,8 @@ use super::state::{Kernel, Key, Misuse, Thread, Tid};
 pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Tid {
     let tid = kernel.threads.len();
     kernel.threads.push(Thread {
-        name: format!("thread {tid}"),
+        name: kernel.named(format!("thread {tid}")),
+        side: kernel.side,
         context: Some(Context::new(false, body, argument, process::returned)),
         detached,
         ..Thread::default()
