@@ -2,8 +2,8 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
-use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
 use super::kernel::pair;
+use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
 use crate::lock::Rule;
 
 /// A rule that an execution broke.

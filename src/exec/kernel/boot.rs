@@ -57,8 +57,11 @@ struct Boot {
 struct Global(UnsafeCell<Boot>);
 // SAFETY: one OS thread.
 unsafe impl Sync for Global {}
-static BOOT: Global =
-    Global(UnsafeCell::new(Boot { image: None, arguments: [Vec::new(), Vec::new()], tasks: Vec::new() }));
+static BOOT: Global = Global(UnsafeCell::new(Boot {
+    image: None,
+    arguments: [Vec::new(), Vec::new()],
+    tasks: Vec::new(),
+}));
 
 fn boot() -> &'static mut Boot {
     // SAFETY: one OS thread, and no reference is kept over a switch.

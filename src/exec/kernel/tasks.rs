@@ -241,9 +241,8 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         let kernel = kernel();
         kernel.steps += 1;
         let side = kernel.side;
-        let wants = |thread: &Thread| {
-            thread.side == side && thread.waits.contains(&Key::Mutex(mutex))
-        };
+        let wants =
+            |thread: &Thread| thread.side == side && thread.waits.contains(&Key::Mutex(mutex));
         let contended = kernel.threads.iter().any(wants);
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;

@@ -30,7 +30,8 @@ impl Qmp {
         Ok(qmp)
     }
 
-    fn line(&mut self) -> Result<Value, String> {
+    /// The next line, whatever it is.
+    pub fn line(&mut self) -> Result<Value, String> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
@@ -45,7 +46,8 @@ impl Qmp {
         }
     }
 
-    fn send(&mut self, message: &Value) -> Result<(), String> {
+    /// Sends a command, and does not wait.
+    pub fn send(&mut self, message: &Value) -> Result<(), String> {
         let text = format!("{message}\n");
         self.channel.send(text.as_bytes()).map_err(|error| error.to_string())
     }
