@@ -8,8 +8,10 @@ use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{cache, interrupt, output};
 use crate::exec::job::{Done, Event, Job, Picks, Strategy};
+use crate::exec::kernel::shared::VARIABLE;
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
 use crate::exec::named::Names;
+use crate::exec::scenario::pair::is_pair;
 use crate::exec::symbols::Symbols;
 use crate::lock::Rule;
 use crate::report::{self, Run};
@@ -154,7 +156,11 @@ fn folder(cache: Option<&Path>, build: &Build) -> Result<PathBuf, Failure> {
 
 fn start(image: &Image, job: &Job) -> Result<Child, Failure> {
     let path = image.path.display();
-    let mut child = Command::new(&image.path)
+    let mut command = Command::new(&image.path);
+    if is_pair(&job.scenario) {
+        command.env(VARIABLE, "1");
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // Ctrl-C is ours: we then say what is known.

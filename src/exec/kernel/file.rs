@@ -44,12 +44,24 @@ pub struct Pipe {
     pub total: u64,
     /// Bytes that it holds, if not the usual.
     room: Option<usize>,
+    /// It has stalled: so many bytes still come out of it.
+    left: Option<usize>,
 }
 
 impl Pipe {
     /// Bytes that it takes now.
     fn room(&self) -> usize {
         self.room.unwrap_or(CAPACITY).saturating_sub(self.bytes.len())
+    }
+
+    /// Bytes that come out of it now.
+    fn there(&self) -> usize {
+        self.bytes.len().min(self.left.unwrap_or(usize::MAX))
+    }
+
+    /// Nothing comes out of it any more after so many bytes, until it is cut.
+    pub fn stall(&mut self, after: usize) {
+        self.left = Some(after);
     }
 }
 
@@ -256,11 +268,12 @@ pub fn read(
             if pipe.broken {
                 return Err(libc::ECONNRESET);
             }
-            if pipe.bytes.is_empty() {
-                return if pipe.ended || pipe.deaf { Ok(0) } else { Err(EAGAIN) };
+            if pipe.there() == 0 {
+                let ended = pipe.bytes.is_empty() && pipe.ended;
+                return if ended || pipe.deaf { Ok(0) } else { Err(EAGAIN) };
             }
             let length = length.min(kernel.limit.unwrap_or(length));
-            let bytes = length.min(pipe.bytes.len());
+            let bytes = length.min(pipe.there());
             let (front, back) = pipe.bytes.as_slices();
             let (first, into) = (bytes.min(front.len()), into as *mut u8);
             // SAFETY: the caller's buffer has `length` bytes.
@@ -270,6 +283,7 @@ pub fn read(
             }
             if !peek {
                 pipe.bytes.drain(..bytes);
+                pipe.left = pipe.left.map(|left| left - bytes);
                 kernel.wake(pipe_key(from));
             }
             Ok(bytes)
@@ -345,7 +359,8 @@ fn events(kernel: &Kernel, file: usize) -> i16 {
         File::Stream { from, to, .. } => {
             let mut events = 0;
             if let Some(from) = from.map(|from| &files.pipes[from]) {
-                if !from.bytes.is_empty() || from.ended || from.deaf || from.broken {
+                let ended = from.bytes.is_empty() && from.ended;
+                if from.there() > 0 || ended || from.deaf || from.broken {
                     events |= POLLIN;
                 }
                 if from.broken {

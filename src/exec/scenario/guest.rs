@@ -3,6 +3,7 @@
 //! Must not know: who migrates it.
 
 use super::board::Board;
+use super::pair;
 use crate::exec::judge::Breach;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
@@ -26,6 +27,11 @@ pub struct Memory {
     /// By page, the byte that it is full of.
     pub pages: Vec<u8>,
     pub runs: bool,
+    /// When it stops, the network to the other side of a pair stalls after so many
+    /// bytes.
+    pub stalls_after: Option<usize>,
+    /// Since then all threads have been at rest.
+    pub at_rest: bool,
     /// Writes that each thread may have done by now.
     pub allowed: usize,
     /// Writes by thread.
@@ -107,6 +113,9 @@ extern "C" fn bqlcheck_guest_memory(host: usize, bytes: u64, runs: bool) {
 #[unsafe(no_mangle)]
 extern "C" fn bqlcheck_guest_runs(runs: bool) {
     guest().with(|memory| memory.runs = runs);
+    if let Some(after) = guest().look(|memory| memory.stalls_after.filter(|_| !runs)) {
+        pair::network::stall(after);
+    }
     let other = 1 - kernel().side;
     if kernel().pair.is_some() && runs && find(other).is_some_and(|guest| guest.look(|g| g.runs)) {
         let who = kernel().threads[kernel().current].name.clone();

@@ -3,6 +3,7 @@
 //! Must not know: what counts as a finding.
 
 pub mod judge;
+pub mod network;
 pub mod table;
 pub mod user;
 
@@ -10,20 +11,19 @@ use self::table::{Deed, Plan};
 use super::board::Board;
 use super::channel::listens;
 use super::guest::Memory;
-use super::incoming::{INCOMING, RECOVER};
+use super::incoming::INCOMING;
 use super::qmp::Qmp;
 use super::table::HANDLERS;
-use super::task::{act, add, add_on, dawdle, task};
+use super::task::{act, add, add_on, task};
 use super::vcpu;
 use super::{VCPUS, pages};
 use crate::exec::contract::Contract;
 use crate::exec::judge::{Breach, Names};
 use crate::exec::kernel::boot::Body;
-use crate::exec::kernel::file::File;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::kernel::{socket, uffd};
+use crate::exec::kernel::uffd;
 use crate::exec::search::Scenario;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -36,13 +36,8 @@ const MONITORS: [&str; 2] = ["qmp-source", "qmp-destination"];
 /// The sides.
 pub const SOURCE: usize = 0;
 pub const DESTINATION: usize = 1;
-/// Between two looks of the rate limit (`BUFFER_DELAY`), in nanoseconds.
-const WINDOW: u64 = 100_000_000;
 /// Channels of a multifd migration.
 const CHANNELS: usize = 2;
-/// Places to switch that somebody may wait for, before the network or the user does
-/// something.
-const LONG: usize = 300;
 
 /// What the tasks of an execution tell one another.
 #[derive(Debug, Default)]
@@ -189,6 +184,9 @@ impl Scenario for Running {
         let source = self.memories[SOURCE].begin(VCPUS);
         let guests = [source, self.memories[DESTINATION].begin_there()];
         let story = Arc::new(Board::new(Story::default()));
+        if self.plan.deed == Deed::Recover {
+            network::prepare(&guests[SOURCE]);
+        }
         let monitors = [self.monitors[SOURCE].clone(), self.monitors[DESTINATION].clone()];
         let stage = Stage { plan: self.plan, story, guests, monitors };
         for side in [SOURCE, DESTINATION] {
@@ -207,6 +205,10 @@ impl Scenario for Running {
         if matches!(self.plan.deed, Deed::Recover | Deed::Break | Deed::Channel) {
             let this = stage.clone();
             add("network", move || this.network());
+        }
+        if self.plan.deed == Deed::Recover {
+            let this = stage.clone();
+            add("rest", move || this.rested());
         }
         for nth in 0..VCPUS {
             let this = stage.clone();
@@ -270,43 +272,6 @@ impl Stage {
             None if story.gone[side] => Some(Err("the monitor is closed".into())),
             answer => answer,
         })
-    }
-
-    /// At some time.
-    fn later(&self) {
-        if choose(2) == 0 {
-            let until = kernel().now + choose(20) as u64 * WINDOW + 1;
-            act(Op::Sleep { until, asleep: false });
-        }
-        dawdle(LONG);
-    }
-
-    /// The network fails once.
-    fn network(&self) {
-        if self.plan.deed == Deed::Recover {
-            self.guests[DESTINATION].wait(|guest| guest.runs.then_some(()));
-            // While pages are left: one comes in a window.
-            if choose(2) == 0 {
-                let until = kernel().now + choose(8) as u64 * WINDOW + 1;
-                act(Op::Sleep { until, asleep: false });
-            }
-            dawdle(100);
-        } else {
-            self.story.wait(|story| story.begun.then_some(()));
-            self.later();
-        }
-        let state = kernel();
-        let between = |file: &File| matches!(file, File::Stream { remote, .. } if remote == INCOMING || remote == RECOVER);
-        let files = state.files.all.iter().enumerate();
-        let mut all: Vec<usize> =
-            files.filter(|(_, file)| between(file)).map(|(nth, _)| nth).collect();
-        if self.plan.deed == Deed::Channel && !all.is_empty() {
-            all = vec![all[choose(all.len())]];
-        }
-        for file in &all {
-            socket::cut(kernel(), *file, false);
-        }
-        self.story.with(|story| story.cut |= !all.is_empty());
     }
 
     /// A vCPU on the destination, once the guest runs there: touches every page, in an

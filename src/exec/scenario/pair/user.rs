@@ -33,14 +33,10 @@ impl Stage {
     /// All that the user does.
     pub(super) fn user(&self) -> Result<(), String> {
         let plan = &self.plan;
-        let breaks = matches!(plan.deed, Deed::Recover | Deed::Break);
-        // Without a limit; some pages in a window; a page in a window.
+        // Without a limit; some pages in a window; a page in a window, so that some are
+        // left when it becomes a postcopy.
         let speed = if plan.deed == Deed::Recover { SLOW } else { [0, 200_000, SLOW][choose(3)] };
-        let parameters = json!({
-            "max-bandwidth": speed,
-            "max-postcopy-bandwidth": if breaks { SLOW } else { 0 },
-            "downtime-limit": 1,
-        });
+        let parameters = json!({ "max-bandwidth": speed, "downtime-limit": 1 });
         self.command(SOURCE, "migrate-set-parameters", parameters)?;
         self.guests[SOURCE].with(|guest| guest.allowed = WRITES);
         self.story.with(|story| story.begun = true);
