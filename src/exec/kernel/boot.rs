@@ -88,6 +88,8 @@ pub fn add_guest(name: &str, nth: usize) -> Tid {
     let tid = thread::spawn(kernel(), body, nth, true);
     let state = kernel();
     state.threads[tid].name = state.named(name.into());
+    // It has nothing to do with a migration.
+    state.threads[tid].idle = true;
     tid
 }
 

@@ -7,7 +7,7 @@ use super::{DESTINATION, PREFIXES, SOURCE, Stage, Story};
 use crate::exec::contract::Contract;
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::pair;
-use crate::exec::kernel::state::{Ending, kernel};
+use crate::exec::kernel::state::{Ending, Key, Thread, kernel};
 use crate::exec::scenario::guest::PAGE;
 use crate::lock::Rule;
 
@@ -19,6 +19,8 @@ impl Stage {
         let lost = |wrong: String| Breach::new(Rule::GuestLost, wrong);
         let (done, wrong) = self.story.look(|story| (story.done, story.wrong.clone()));
         match kernel().over {
+            // For the user it is over, and a lock is held for ever.
+            Some(Ending::Quiet) if done && stuck() => all.push(judge::hang(kernel(), names)),
             Some(Ending::Quiet) if done => {
                 all.extend(self.guest().map(lost));
                 all.extend(judge::never_joined(kernel()));
@@ -83,6 +85,12 @@ impl Stage {
             format!("{}; destination {}", side(story, SOURCE), side(story, DESTINATION))
         })
     }
+}
+
+/// Whether a thread of a QEMU waits for a lock.
+fn stuck() -> bool {
+    let waits = |thread: &Thread| matches!(thread.waits.first(), Some(Key::Mutex(_)));
+    kernel().threads.iter().any(|thread| !thread.scenario && waits(thread))
 }
 
 /// How a side has ended itself, and what it said last.
