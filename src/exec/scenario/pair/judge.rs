@@ -19,17 +19,29 @@ impl Stage {
         let lost = |wrong: String| Breach::new(Rule::GuestLost, wrong);
         let (done, wrong) = self.story.look(|story| (story.done, story.wrong.clone()));
         match kernel().over {
-            // For the user it is over, and a lock is held for ever.
-            Some(Ending::Quiet) if done && stuck() => all.push(judge::hang(kernel(), names)),
-            Some(Ending::Quiet) if done => {
-                all.extend(self.guest().map(lost));
-                all.extend(judge::never_joined(kernel()));
-            }
+            Some(Ending::Quiet) if done => match self.guest() {
+                Some(wrong) if self.both_run() => all.push(lost(wrong)),
+                // For the user it is over, and for a thread it never will be.
+                _ if stuck() => all.push(judge::hang(kernel(), names)),
+                Some(wrong) => all.push(lost(wrong)),
+                None => all.extend(judge::never_joined(kernel())),
+            },
             Some(Ending::Quiet) if wrong.is_empty() => all.push(judge::hang(kernel(), names)),
             _ => {}
         }
         all.extend(wrong.into_iter().take(1).map(lost));
         all
+    }
+
+    /// On which sides the guest runs. An exit takes it with it.
+    fn runs(&self) -> [bool; 2] {
+        let exits = kernel().exits();
+        [SOURCE, DESTINATION]
+            .map(|side| self.guests[side].look(|guest| guest.runs) && exits[side].is_none())
+    }
+
+    fn both_run(&self) -> bool {
+        self.runs() == [true, true]
     }
 
     /// What is wrong with the guest, where it is.
@@ -38,11 +50,7 @@ impl Stage {
             let (here, there) = (story.status(SOURCE), story.status(DESTINATION));
             format!("the source is {here}, the destination {there}")
         });
-        let runs = [SOURCE, DESTINATION].map(|side| self.guests[side].look(|guest| guest.runs));
-        // An exit takes the guest with it.
-        let exits = kernel().exits();
-        let runs = [0, 1].map(|side| runs[side] && exits[side].is_none());
-        match runs {
+        match self.runs() {
             [true, true] => Some(format!("the guest runs on both sides: {both}")),
             [false, false] => {
                 let said = (0..2).filter_map(|side| exited(side)).collect::<Vec<_>>().join("; ");
@@ -87,9 +95,14 @@ impl Stage {
     }
 }
 
-/// Whether a thread of a QEMU waits for a lock.
+/// Whether a thread that was begun for the migration waits still, and not for time, or
+/// any waits for a lock.
 fn stuck() -> bool {
-    let waits = |thread: &Thread| matches!(thread.waits.first(), Some(Key::Mutex(_)));
+    let waits = |thread: &Thread| match thread.waits.first() {
+        Some(Key::Mutex(_)) => true,
+        Some(_) => !thread.idle && thread.deadline.is_none(),
+        None => false,
+    };
     kernel().threads.iter().any(|thread| !thread.scenario && waits(thread))
 }
 
