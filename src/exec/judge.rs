@@ -149,9 +149,12 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         }
     }
     if waits.is_empty() {
-        // No lock is in it: all that wait and were begun for this migration.
+        // No lock is in it: all that wait and were begun for this migration, or hold the
+        // BQL.
         let blocked = state.threads.iter().enumerate();
-        let blocked = blocked.filter(|(_, thread)| !thread.scenario && !thread.idle);
+        let holds = |tid: Tid| state.threads[tid].held.contains(&pair::bql(state, tid));
+        let blocked =
+            blocked.filter(|(tid, thread)| !thread.scenario && (!thread.idle || holds(*tid)));
         waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, key(thread)?))));
     }
     waits.sort_by_key(|(tid, _)| *tid);

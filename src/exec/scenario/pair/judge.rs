@@ -96,11 +96,11 @@ impl Stage {
 }
 
 /// Whether a thread that was begun for the migration waits still, and not for time, or
-/// any waits for a lock.
+/// any waits for a lock or with one.
 fn stuck() -> bool {
     let waits = |thread: &Thread| match thread.waits.first() {
         Some(Key::Mutex(_)) => true,
-        Some(_) => !thread.idle && thread.deadline.is_none(),
+        Some(_) => thread.deadline.is_none() && (!thread.idle || !thread.held.is_empty()),
         None => false,
     };
     kernel().threads.iter().any(|thread| !thread.scenario && waits(thread))
