@@ -3,7 +3,7 @@
 //! Must not know: the scenario's story, which judges what only it can.
 
 use super::kernel::pair;
-use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
+use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
 use crate::lock::Rule;
 
 /// A rule that an execution broke.
@@ -16,11 +16,13 @@ pub struct Breach {
     pub waits: Vec<(Tid, Key)>,
     /// Steps of the environment that it lasted, if it is a stall.
     pub ticks: u64,
+    /// Where, if it is not at the end and steps are recorded.
+    pub at: Option<Place>,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0 }
+        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0, at: None }
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
@@ -53,7 +55,7 @@ pub fn wait(state: &Kernel, tid: Tid, key: Key, names: &dyn Names) -> String {
         Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => object(address),
         Key::Thread(tid) => format!("the end of {}", name(state, tid)),
         Key::Signal => "a signal".into(),
-        Key::File(_) => "the network or another file".into(),
+        Key::File(file) => state.files.what(file).into(),
         Key::Page(_) => "a page".into(),
         Key::Clock => "time".into(),
         Key::Scenario(_) => "the scenario".into(),
@@ -75,21 +77,22 @@ pub fn lost(state: &Kernel) -> Option<Breach> {
 /// What the end alone says: a crash, a stall that was seen.
 pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all = state.noted.clone();
-    if let Some(stall) = &state.worst_stall {
-        let wait = wait(state, stall.holder, stall.wait, names);
+    let stalled = |stall: &Stall, rule, ticks| {
         let holder = name(state, stall.holder);
-        let message = format!("{holder} holds the BQL while it waits for {wait}");
-        let breach = Breach::new(Rule::HeldWaiting, message);
-        all.push(Breach { ticks: stall.ticks, ..breach });
-    }
-    if let Some(stall) = &state.worst_for_vcpu {
-        let vcpu = stall.vcpu.map_or("a vCPU", |vcpu| name(state, vcpu));
-        let wait = wait(state, stall.holder, stall.wait, names);
-        let holder = name(state, stall.holder);
-        let message = format!("{vcpu} waits for the BQL, {holder} holds it and waits for {wait}");
-        let breach = Breach::new(Rule::Stalled, message);
-        all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
-    }
+        // A file may be closed by now.
+        let wait = match stall.file {
+            Some(file) => file.into(),
+            None => wait(state, stall.holder, stall.wait, names),
+        };
+        // Which vCPU it hits is chance, and no cause of its own.
+        let who = if rule == Rule::Stalled { "a vCPU waits for the BQL: " } else { "" };
+        let message = format!("{who}{holder} holds the BQL while it waits for {wait}");
+        Breach { ticks, at: stall.at.clone(), ..Breach::new(rule, message) }
+    };
+    let for_all = state.worst_stall.iter();
+    all.extend(for_all.map(|stall| stalled(stall, Rule::HeldWaiting, stall.ticks)));
+    let for_vcpu = state.worst_for_vcpu.iter();
+    all.extend(for_vcpu.map(|stall| stalled(stall, Rule::Stalled, stall.vcpu_ticks)));
     all.extend(state.misuses.iter().map(|misuse| misused(state, *misuse, names)));
     if let Some(Ending::Crash(what, _)) = &state.over {
         let locked = what.contains("bql_locked") || what.contains("iothread_locked");

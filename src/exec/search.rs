@@ -159,6 +159,8 @@ impl Tally {
 struct Witness {
     /// By point: the thread that has to be picked, or none where it does not matter.
     forced: Vec<Option<Tid>>,
+    /// What the recorded run breaks.
+    breaches: Vec<Breach>,
     /// The kernel at its end, with the steps recorded.
     end: Kernel,
 }
@@ -197,7 +199,11 @@ impl Witness {
                 },
             }
         };
+        let recorded = self.breaches.iter().find(|recorded| recorded.same(breach));
+        let at = recorded.and_then(|recorded| recorded.at.as_ref());
+        let steps = end.recording.iter().flatten();
         let by = match &end.over {
+            _ if at.is_some() => at.map(|at| (at.tid, process::offsets(&at.frames))),
             Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
             Some(Ending::Exit(_)) => {
                 Some((end.ended_by, process::offsets(&end.threads[end.ended_by].frames)))
@@ -211,7 +217,8 @@ impl Witness {
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
-            steps: end.recording.iter().flatten().map(step).collect(),
+            // What comes after it is not its story.
+            steps: steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
         }
@@ -252,8 +259,8 @@ fn witness(
     while forced.last() == Some(&None) {
         forced.pop();
     }
-    let (_, end) = replay(scenario, names, &forced, true);
-    Witness { forced, end }
+    let (breaches, end) = replay(scenario, names, &forced, true);
+    Witness { forced, breaches, end }
 }
 
 /// Runs one schedule; gives what it breaks, and the kernel at its end, with the
@@ -291,7 +298,7 @@ pub fn show(
 ) {
     let began = Instant::now();
     let (breaches, end) = replay(scenario, names, forced, true);
-    let witness = Witness { forced: forced.to_vec(), end };
+    let witness = Witness { forced: forced.to_vec(), breaches: breaches.clone(), end };
     for breach in &breaches {
         emit(&Event::Violation(witness.told(breach, 1, &**names)));
     }

@@ -84,12 +84,24 @@ pub enum Ending {
 pub struct Stall {
     pub holder: Tid,
     pub wait: Key,
+    /// What that is, if a file.
+    pub file: Option<&'static str>,
     /// A vCPU that waits for the BQL.
     pub vcpu: Option<Tid>,
     /// Steps of the environment for which the BQL was held, without being released.
     pub ticks: u64,
     /// Of these, those for which a vCPU waited.
     pub vcpu_ticks: u64,
+    /// Where that was, if steps are recorded.
+    pub at: Option<Place>,
+}
+
+/// A place in a recording: a thread's calls, and how many steps there were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub tid: Tid,
+    pub frames: Vec<usize>,
+    pub steps: usize,
 }
 
 /// A mutex used as none may be.
@@ -261,9 +273,18 @@ impl Kernel {
         let waits = |thread: &Thread| waits(thread) && thread.waits.contains(&lock);
         let vcpu = self.threads.iter().position(waits);
         let mut stall = match self.stall.take() {
-            Some(stall) if stall.holder == holder => Stall { wait, ..stall },
-            _ => Stall { holder, wait, vcpu: None, ticks: 0, vcpu_ticks: 0 },
+            Some(stall) if stall.holder == holder => stall,
+            _ => Stall { holder, wait, file: None, vcpu: None, ticks: 0, vcpu_ticks: 0, at: None },
         };
+        stall.wait = wait;
+        stall.file = match wait {
+            Key::File(file) => Some(self.files.what(file)),
+            _ => None,
+        };
+        stall.at = self.recording.as_ref().map(|steps| {
+            let frames = self.threads[holder].frames.clone();
+            Place { tid: holder, frames, steps: steps.len() }
+        });
         stall.ticks += 1;
         stall.vcpu = vcpu.or(stall.vcpu);
         stall.vcpu_ticks += u64::from(vcpu.is_some());

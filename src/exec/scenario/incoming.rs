@@ -225,7 +225,9 @@ impl Incoming {
                     left,
                 };
                 let outcome = source.migrate(slow, &mut preempt);
-                let over = state.with(|state| state.status != Status::Active);
+                // In postcopy-device the source can still take the guest back.
+                let here = |status| matches!(status, Status::Active | Status::PostcopyDevice);
+                let over = state.with(|state| !here(state.status));
                 story.with(|story| story.postcopy = over);
                 outcome
             } else {

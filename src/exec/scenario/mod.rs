@@ -91,7 +91,7 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
         return Some(Setup { side, devices: 0, contract, monitor: Arc::default() });
     }
     let plan = ALL.iter().find(|plan| plan.name == name)?;
-    let version = if version.starts_with("7.") { Version::V7_2 } else { Version::V10_0 };
+    let version = Version::of_qemu(version);
     let script = match plan.postcopy {
         None => Script::precopy(version),
         Some(pages) => Script { preempt: plan.preempt, ..Script::postcopy(version, pages) },
