@@ -4,14 +4,14 @@
 //! Must not know: who polls.
 
 use super::clock::Instant;
+use super::pipe::Pipe;
+pub use super::pipe::{pipe_key, readable_key, writable_key};
 use super::state::{Kernel, Key, Tid};
 use libc::{EAGAIN, EBADF, EPIPE, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT};
 use std::collections::VecDeque;
 
 /// The first descriptor that is ours.
 pub const FIRST: i32 = 512;
-/// Bytes that a pipe holds before its writer waits, where nothing else is said.
-const CAPACITY: usize = 208 << 10;
 
 /// What a descriptor stands for.
 #[derive(Clone, Debug)]
@@ -28,41 +28,6 @@ pub enum File {
     Silent,
     /// No descriptor is left.
     Closed,
-}
-
-/// A queue of bytes between two ends.
-#[derive(Clone, Debug, Default)]
-pub struct Pipe {
-    pub bytes: VecDeque<u8>,
-    /// No more will come.
-    pub ended: bool,
-    /// Nobody will read.
-    pub deaf: bool,
-    /// The connection was cut: what is in it is lost.
-    pub broken: bool,
-    /// Bytes that went through.
-    pub total: u64,
-    /// Bytes that it holds, if not the usual.
-    room: Option<usize>,
-    /// It has stalled: so many bytes still come out of it.
-    left: Option<usize>,
-}
-
-impl Pipe {
-    /// Bytes that it takes now.
-    fn room(&self) -> usize {
-        self.room.unwrap_or(CAPACITY).saturating_sub(self.bytes.len())
-    }
-
-    /// Bytes that come out of it now.
-    fn there(&self) -> usize {
-        self.bytes.len().min(self.left.unwrap_or(usize::MAX))
-    }
-
-    /// Nothing comes out of it any more after so many bytes, until it is cut.
-    pub fn stall(&mut self, after: usize) {
-        self.left = Some(after);
-    }
 }
 
 /// A descriptor.
@@ -87,11 +52,6 @@ pub struct Files {
     pub side: u8,
 }
 
-/// `Key::File` of a pipe; files have theirs by number.
-pub fn pipe_key(pipe: usize) -> Key {
-    Key::File(pipe | 1 << 32)
-}
-
 impl Files {
     /// A new file without a descriptor.
     pub fn add(&mut self, file: File) -> usize {
@@ -101,7 +61,7 @@ impl Files {
 
     /// A new pipe.
     pub fn pipe(&mut self) -> usize {
-        self.pipes.push(Pipe { room: self.room, ..Pipe::default() });
+        self.pipes.push(Pipe::new(self.room));
         self.pipes.len() - 1
     }
 
@@ -244,22 +204,6 @@ impl Call {
     }
 }
 
-/// What a reader of `file` waits for.
-pub fn readable_key(kernel: &Kernel, file: usize) -> Key {
-    match kernel.files.all[file] {
-        File::Stream { from: Some(from), .. } => pipe_key(from),
-        _ => Key::File(file),
-    }
-}
-
-/// What a writer of `file` waits for.
-pub fn writable_key(kernel: &Kernel, file: usize) -> Key {
-    match kernel.files.all[file] {
-        File::Stream { to: Some(to), .. } => pipe_key(to),
-        _ => Key::File(file),
-    }
-}
-
 /// Reads what is there; `EAGAIN` if nothing is. A peek leaves it there.
 pub fn read(
     kernel: &mut Kernel,
@@ -299,7 +243,7 @@ pub fn read(
             }
             if !peek {
                 pipe.bytes.drain(..bytes);
-                pipe.left = pipe.left.map(|left| left - bytes);
+                pipe.taken(bytes);
                 kernel.wake(pipe_key(from));
             }
             Ok(bytes)

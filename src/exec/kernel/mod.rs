@@ -22,6 +22,7 @@ mod key;
 pub mod locks;
 pub mod pair;
 pub mod pick;
+pub mod pipe;
 pub mod process;
 pub mod shared;
 pub mod snapshot;
