@@ -120,7 +120,9 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
 /// Runs the schedule of a witness again.
 pub fn replay(witness: Witness) -> Result<Exit, Failure> {
     let linked = Linked::new(&witness.build, None)?;
-    let job = Job { replay: Some(witness.schedule), log: false, ..witness.exec };
+    // The image may have been linked again since, with its variables elsewhere.
+    let roots = linked.names.roots(&linked.symbols);
+    let job = Job { replay: Some(witness.schedule), log: false, roots, ..witness.exec };
     let (mut run, _) = supervise(&linked, job, None)?;
     let shows = run.violations.iter().any(|found| found.rule == witness.rule);
     run.violations.retain(|found| found.rule == witness.rule);
