@@ -33,7 +33,7 @@ fn seen(text: &str) -> BTreeMap<&str, (usize, String)> {
         .map(|(many, rest)| {
             let (ending, picked) = rest.rsplit_once(" replay").expect("its form");
             // Where a crash was: the address depends on the machine.
-            let ending = ending.split_once(" at ").map_or(ending, |(what, _)| what);
+            let ending = ending.split_once(" at +").map_or(ending, |(what, _)| what);
             (ending, (many.parse().expect("a number"), format!("replay{picked}")))
         })
         .collect()
