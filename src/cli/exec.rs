@@ -230,10 +230,11 @@ fn supervise(
                 run.violations.push(linked.names.name(&violation, &linked.symbols));
                 schedules.push(violation.schedule);
             }
-            Ok(Ok(Event::Log { text, .. })) => {
-                logs += 1;
+            Ok(Ok(Event::Log { side, text, .. })) => {
+                logs += u32::from(side.as_deref() != Some("destination"));
                 if let Some(directory) = directory {
-                    output::write(directory, &format!("{logs:05}.log"), &text)?;
+                    let side = side.map_or(String::new(), |side| format!("-{side}"));
+                    output::write(directory, &format!("{logs:05}{side}.log"), &text)?;
                 }
             }
             Ok(Ok(Event::Done(done))) => (run.done, ended) = (done, true),

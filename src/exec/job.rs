@@ -65,7 +65,8 @@ pub enum Event {
     /// An execution broke a rule. The same breach comes once.
     Violation(Violation),
     /// QEMU's own log of an execution, and what that came to.
-    Log { outcome: String, text: String },
+    /// Of two QEMUs each has one; the source's comes first.
+    Log { outcome: String, side: Option<String>, text: String },
     /// The search is over: by its number of executions, its budget or a signal.
     Done(Done),
     /// The job cannot be done.
@@ -144,6 +145,9 @@ pub struct Done {
     /// Operations of all executions.
     pub steps: u64,
     pub wall_ms: u64,
+    /// The greatest resident size of the image in KiB, its code included.
+    #[serde(default)]
+    pub memory_kib: u64,
     /// Of all schedules: the same seed, the same hash.
     pub hash: String,
     /// What the executions came to, with how many did.

@@ -2,6 +2,7 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
+use super::kernel::freed::Written;
 use super::kernel::pair;
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
 use crate::lock::Rule;
@@ -93,7 +94,7 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     all.extend(for_all.map(|stall| stalled(stall, Rule::HeldWaiting, stall.ticks)));
     let for_vcpu = state.worst_for_vcpu.iter();
     all.extend(for_vcpu.map(|stall| stalled(stall, Rule::Stalled, stall.vcpu_ticks)));
-    all.extend(state.misuses.iter().map(|misuse| misused(state, *misuse, names)));
+    all.extend(misuses(state, names));
     if let Some(Ending::Crash(what, _)) = &state.over {
         let locked = what.contains("bql_locked") || what.contains("iothread_locked");
         let rule = match () {
@@ -106,6 +107,19 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
             () => Rule::IllegalTransition,
         };
         all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
+    }
+    all
+}
+
+/// Mutexes used as none may be, and memory.
+pub fn misuses(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+    let mut all: Vec<Breach> =
+        state.misuses.iter().map(|misuse| misused(state, *misuse, names)).collect();
+    for Written { freed_at, bytes, first } in &state.written {
+        let place = names.object(*freed_at);
+        let message =
+            format!("byte {first} of {bytes} that were freed at {place} is written to after that");
+        all.push(Breach::new(Rule::UseAfterTeardown, message));
     }
     all
 }

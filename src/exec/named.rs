@@ -156,7 +156,10 @@ impl Names {
         let (root, offset) = word.split_once("+0x")?;
         let offset = u64::from_str_radix(offset, 16).ok()?;
         let whole = match root {
-            "qemu" => symbols.variable(offset)?,
+            "qemu" => match symbols.variable(offset) {
+                Some(variable) => variable,
+                None => return function(offset, symbols),
+            },
             _ => {
                 let root_type = &self.roots.get(root)?.kind;
                 format!("{root}->{}", symbols.member(root_type, offset)?)
@@ -164,6 +167,12 @@ impl Names {
         };
         Some(lock_of(&whole).to_string())
     }
+}
+
+/// A place in code: `g_free (glib/gmem.c:199)`.
+fn function(offset: u64, symbols: &Symbols) -> Option<String> {
+    let Frame { function, file, line } = symbols.frames(offset).into_iter().next()?;
+    Some(format!("{function} ({file}:{line})"))
 }
 
 /// The lock or semaphore that `member` is a part of: `bql.lock` is of `bql`.

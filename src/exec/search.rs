@@ -89,7 +89,10 @@ pub fn run(
                 let mut tally = lock(&counts);
                 let outcome = tally.count(&*end, &*names_of);
                 if traces {
-                    tell(&Event::Log { outcome, text: kernel().said.clone() });
+                    for (side, text) in kernel().logs() {
+                        let (outcome, side) = (outcome.clone(), side.map(String::from));
+                        tell(&Event::Log { outcome, side, text: text.into() });
+                    }
                 }
                 if tally.progress.elapsed() >= PROGRESS {
                     tally.progress = Instant::now();
@@ -119,6 +122,7 @@ pub fn run(
         longest_for_vcpu: tally.stalls.1,
         steps: tally.steps,
         wall_ms: began.elapsed().as_millis() as u64,
+        memory_kib: crate::memory::peak_rss_kib(),
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
         interrupted: false,

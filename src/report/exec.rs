@@ -45,6 +45,10 @@ pub fn text(run: &Run) -> String {
         done.violated
     );
     out += &fold(0, &counts);
+    if done.memory_kib > 0 {
+        let kept = format!("QEMU and its copies took {} MiB at most", done.memory_kib / 1024);
+        out += &fold(0, &kept);
+    }
     if done.cut > 0 {
         out += &fold(0, &format!("{} did not end within the bound of operations", done.cut));
     }

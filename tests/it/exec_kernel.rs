@@ -2,7 +2,7 @@
 //! (`exec/trial.c`): each thing that it does, once right and once wrong.
 
 use crate::cli::directory;
-use bqlcheck::exec::link::{Build, Settings, link};
+use crate::made_build::trial;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,71 +10,25 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The program, linked with the runtime; none where there is no compiler or ninja.
-fn image() -> Option<&'static Path> {
+pub fn image() -> Option<&'static Path> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    IMAGE.get_or_init(|| linked("exec kernel", include_str!("exec/trial.c"))).as_deref()
-}
-
-/// A program of C, linked in a directory of its own.
-pub fn linked(name: &str, program: &str) -> Option<PathBuf> {
-    for program in ["ninja", "cc"] {
-        if Command::new(program).arg("--version").output().is_err() {
-            eprintln!("skipped: there is no {program}");
-            return None;
-        }
-    }
-    let folder = directory(name);
-    let [source, build, cache] = ["src", "build", "cache"].map(|name| folder.join(name));
-    for folder in [&source.join("migration"), &build.join("meson-info"), &cache] {
-        fs::create_dir_all(folder).expect("a directory of our own");
-    }
-    let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
-    write(source.join("VERSION"), "10.0.0\n");
-    write(source.join("trial.c"), program);
-    write(source.join("migration/ram.c"), "int ram;\n");
-    write(
-        build.join("meson-info/meson-info.json"),
-        r#"{"directories": {"source": "../src", "build": "."}}"#,
-    );
-    write(
-        build.join("compile_commands.json"),
-        r#"[{"directory": ".", "file": "../src/migration/ram.c",
-             "command": "cc -o ram.o -c ../src/migration/ram.c"}]"#,
-    );
-    write(
-        build.join("build.ninja"),
-        r#"
-rule c
- command = cc -O1 -g -fPIE -D_GNU_SOURCE -std=gnu11 -Wall -c $in -o $out
-rule c_LINKER
- command = cc -pie -o $out $in -pthread
-build trial.o: c ../src/trial.c
-build ram.o: c ../src/migration/ram.c
-build qemu-system-x86_64: c_LINKER trial.o ram.o
-default qemu-system-x86_64
-"#,
-    );
-    let ninja = Command::new("ninja").arg("-C").arg(&build).output().expect("it is there");
-    assert!(ninja.status.success(), "{}", String::from_utf8_lossy(&ninja.stdout));
-    let mut settings = Settings::built_in().expect("this executable is known").without_qemu();
-    for glue in &mut settings.glue {
-        glue.text = glue.text.replace("bqlcheck_main", "bqlcheck_trial");
-    }
-    let build = Build::open(&build).expect("it is finished");
-    Some(link(&build, &cache, &settings).expect("it links").path)
+    let sources = [("trial.c", include_str!("exec/trial.c"), "")];
+    IMAGE.get_or_init(|| trial(&directory("exec kernel"), &sources)).as_deref()
 }
 
 /// What became of a run.
-struct Outcome {
+pub struct Outcome {
     /// How often each ending was had, and the schedule of the first.
-    seen: BTreeMap<String, (usize, String)>,
+    pub seen: BTreeMap<String, (usize, String)>,
     /// All that was said.
-    text: String,
+    pub text: String,
+    /// The greatest resident size in KiB.
+    pub memory_kib: u64,
 }
 
-const NOTHING: &str = "0,0,0,0";
+pub const NOTHING: &str = "0,0,0,0";
 
-fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
+pub fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
     let mut command = Command::new(image);
     command.args([strategy, choices]).args(program.split(' '));
     let output = command.output().expect("it was just linked");
@@ -85,11 +39,14 @@ fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
     for line in text.lines() {
         if let Some((many, rest)) = line.split_once(" x ") {
             let (ending, picked) = rest.rsplit_once(" replay").expect("its form");
-            let ending = places(image, ending);
+            let ending = freed(image, &places(image, ending));
             seen.insert(ending, (many.parse().expect("a number"), format!("replay{picked}")));
         }
     }
-    Outcome { seen, text }
+    let said = String::from_utf8(output.stderr).expect("text");
+    let memory = said.strip_prefix("memory ").and_then(|rest| rest.strip_suffix(" KiB\n"));
+    let memory_kib = memory.and_then(|number| number.parse().ok()).expect("its size");
+    Outcome { seen, text, memory_kib }
 }
 
 /// The functions at the offsets of a crash, innermost first, without what is ours;
@@ -116,9 +73,32 @@ fn places(image: &Path, ending: &str) -> String {
     format!("{} in {} {said}", what.join(" "), names.join(" < "))
 }
 
+/// The functions that freed what was written to later, in place of offsets.
+fn freed(image: &Path, ending: &str) -> String {
+    let Some((before, rest)) = ending.split_once(" freed at +") else { return ending.into() };
+    let (offset, after) = rest.split_once(' ').expect("what came of it");
+    let mut command = Command::new("addr2line");
+    command.arg("-fe").arg(image).arg(offset);
+    let names = String::from_utf8(command.output().expect("binutils").stdout).expect("text");
+    let name = names.lines().next().unwrap_or_default();
+    format!("{before} freed in {name} {after}")
+}
+
 /// Runs a program with seed 1 and compares how often it ended how.
 fn ends(strategy: &str, choices: &str, program: &str, expected: &[(usize, &str)]) {
-    let Some(image) = image() else { return };
+    if let Some(image) = image() {
+        ends_of(image, strategy, choices, program, expected);
+    }
+}
+
+/// The same of any program.
+pub fn ends_of(
+    image: &Path,
+    strategy: &str,
+    choices: &str,
+    program: &str,
+    expected: &[(usize, &str)],
+) {
     let outcome = run(image, strategy, choices, program);
     let seen: Vec<(usize, &str)> =
         outcome.seen.iter().map(|(ending, (many, _))| (*many, ending.as_str())).collect();
@@ -287,7 +267,7 @@ fn the_list_of_wrapped_names_is_what_is_implemented() {
     };
     let mut implemented = BTreeSet::new();
     for text in folder("src/exec/kernel/wrap") {
-        implemented.extend(names(&text, "extern \"C\" fn __wrap_"));
+        implemented.extend(names(&text, "fn __wrap_"));
     }
     let glue = [folder("src/exec/glue"), folder("src/exec/glue/qemu")].concat();
     for text in glue {

@@ -1,7 +1,8 @@
 //! Two processes with one kernel, by small programs of C (`exec/pair.c`): what they
 //! share and what not, their ends, and that all of it is had again.
 
-use crate::exec_kernel::linked;
+use crate::cli::directory;
+use crate::made_build::trial;
 use bqlcheck::exec::kernel::shared::VARIABLE;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::sync::OnceLock;
 /// The program, linked with the runtime; none where there is no compiler or ninja.
 fn image() -> Option<&'static Path> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    IMAGE.get_or_init(|| linked("exec pair", include_str!("exec/pair.c"))).as_deref()
+    let sources = [("pair.c", include_str!("exec/pair.c"), "")];
+    IMAGE.get_or_init(|| trial(&directory("exec pair"), &sources)).as_deref()
 }
 
 /// All that a run says.

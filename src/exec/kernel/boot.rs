@@ -26,6 +26,11 @@ pub struct Image {
 }
 
 impl Image {
+    /// Where its variables are.
+    pub fn variables(&self) -> std::ops::Range<usize> {
+        self.data_start..self.bss_end
+    }
+
     /// Where the executable lies in memory, from and to.
     pub fn code(&self) -> (usize, usize) {
         unsafe extern "C" fn first(
@@ -85,7 +90,7 @@ pub fn add_task(name: &str, body: Body) -> Tid {
 /// Adds a thread of the guest, of C: number 0 begins it, others write to its memory.
 pub fn add_guest(name: &str, nth: usize) -> Tid {
     let body = boot().image.expect("booted from an image").guest;
-    let tid = thread::spawn(kernel(), body, nth, true);
+    let tid = thread::spawn(kernel(), body, nth, true).expect("room for a few");
     let state = kernel();
     state.threads[tid].name = state.named(name.into());
     // It has nothing to do with a migration.
@@ -141,17 +146,19 @@ pub fn start_pair(
 fn begin(image: &'static Image) {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
-    // What an execution gives back, the next one wants again.
-    // SAFETY: two numbers of the allocator of this process.
+    // What an execution gives back, the next one wants again, and as it was: without
+    // bins of small blocks that have to be merged when a large one is freed.
+    // SAFETY: three numbers of the allocator of this process.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 1 << 20);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
     let body = main_thread as *const () as usize;
     // Before there is a second process: both have its storage where it is now.
     let context = Context::new(true, body, 0, process::returned);
     boot().image = Some(image);
-    kernel().threads[0].context = Some(context);
+    kernel().threads[0].context = context;
 }
 
 /// Runs the process whose main thread is `main` until `task` has seen it through.

@@ -22,8 +22,8 @@ pub struct Choices {
 }
 
 /// Above any thread's number: what is picked in place of one.
-const TIMEOUT: Tid = 1 << 12;
-const SPURIOUS: Tid = 1 << 13;
+const TIMEOUT: Tid = 1 << 24;
+const SPURIOUS: Tid = 1 << 25;
 /// One in so many calls that may, does.
 const RATE: usize = 8;
 

@@ -14,10 +14,12 @@
 pub mod arena;
 pub mod boot;
 pub mod choices;
+pub mod cleanup;
 pub mod clock;
 pub mod context;
 pub mod fault;
 pub mod file;
+pub mod freed;
 mod key;
 pub mod locks;
 pub mod pair;

@@ -263,6 +263,17 @@ impl Kernel {
         if self.side == 0 { both } else { [both[1], both[0]] }
     }
 
+    /// What was said, by side if there are two.
+    pub fn logs(&self) -> Vec<(Option<&'static str>, &str)> {
+        let Some(pair) = &self.pair else { return vec![(None, &self.said)] };
+        let mut prefixes = [pair.here.prefix, pair.there.prefix];
+        if self.side != 0 {
+            prefixes.reverse();
+        }
+        let names = prefixes.map(|prefix| Some(prefix.trim_end_matches('/')));
+        names.into_iter().zip(self.both_said()).collect()
+    }
+
     /// What each side has said.
     pub fn both_said(&self) -> [&str; 2] {
         let there = self.pair.as_ref().map_or("", |pair| &pair.there.said);
@@ -302,7 +313,7 @@ pub fn second(body: usize, end: extern "C" fn(usize) -> !) -> Tid {
         let name = format!("{prefix}{}", thread.name);
         Thread { name, side: 1, ..thread }
     }));
-    on(1, move || kernel().threads[first].context = Some(Context::new(true, body, 0, end)));
+    on(1, move || kernel().threads[first].context = Context::new(true, body, 0, end));
     first
 }
 

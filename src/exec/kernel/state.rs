@@ -4,9 +4,11 @@
 //! Must not know: who schedules.
 
 use super::choices::Choices;
+use super::cleanup::Cleanup;
 use super::clock::Instant;
 use super::context::Context;
 use super::file::Files;
+use super::freed::Written;
 pub use super::key::{Key, Waits};
 use super::pair::{self, Pair};
 use super::sync::Op;
@@ -54,13 +56,15 @@ pub struct Thread {
     pub idle: bool,
     /// Somebody has joined it.
     pub joined: bool,
+    /// What is left to be done when it ends.
+    pub cleanup: Cleanup,
 }
 
 impl Thread {
     /// Whether it can run.
     #[inline]
     pub fn ready(&self) -> bool {
-        self.waits.is_empty() && self.returned.is_none()
+        self.waits.is_empty() & self.returned.is_none()
     }
 }
 
@@ -179,6 +183,8 @@ pub struct Kernel {
     pub calls: Vec<Call>,
     /// Mutexes that were misused: how, by whom, where they are.
     pub misuses: Vec<(Misuse, Tid, usize)>,
+    /// Memory that was written to after it was freed.
+    pub written: Vec<Written>,
     /// What was found on the way.
     pub noted: Vec<crate::exec::judge::Breach>,
     /// Operations with their callers, if they are to be kept.

@@ -110,6 +110,7 @@ fn execution() {
     let run = current_run();
     run.stacks.extend(run.tasks.drain(..).map(|(_, stack, _)| stack));
     run.on = false;
+    pair::each(super::arena::look);
 }
 
 /// Whether an execution is on; in constructors of the image there is none.
@@ -125,13 +126,19 @@ fn pick(current: Tid) -> Option<Tid> {
         if kernel.over.is_some() {
             return None;
         }
-        run.ready.clear();
-        let ready = kernel.threads.iter().enumerate().filter(|(_, thread)| thread.ready());
-        run.ready.extend(ready.map(|(tid, _)| tid));
-        let of_qemu = |tid: &Tid| !kernel.threads[*tid].scenario;
+        // Without a branch on what no processor can foresee.
+        run.ready.resize(kernel.threads.len(), 0);
+        let (mut many, mut of_qemu) = (0, false);
+        for (tid, thread) in kernel.threads.iter().enumerate() {
+            let ready = thread.ready();
+            run.ready[many] = tid;
+            many += usize::from(ready);
+            of_qemu |= ready & !thread.scenario;
+        }
+        run.ready.truncate(many);
         if kernel.pair.is_some() {
             pair::tick(kernel, &run.ready);
-        } else if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
+        } else if kernel.bql != 0 && !of_qemu {
             kernel.tick();
         }
         if kernel.choices != Choices::default() {

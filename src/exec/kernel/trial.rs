@@ -9,6 +9,7 @@ use super::choices::Choices;
 use super::state::{Ending, kernel};
 use super::tasks::{self, Strategy};
 use super::{pair, process, snapshot};
+use crate::exec::judge;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::raw::{c_char, c_int};
@@ -75,12 +76,13 @@ pub unsafe extern "C" fn bqlcheck_trial(
         let state = kernel();
         let ending = state.over.clone().unwrap_or(Ending::Quiet);
         let text = match paired {
-            false => format!("{} {:?}", ended(image, &ending), state.said),
+            false => format!("{} {:?}{}", ended(image, &ending), state.said, broken(image)),
             true => {
                 let exits = state.exits().map(|exit| exit.map_or("-".into(), |e| e.1.to_string()));
                 let [first, second] = state.both_said();
                 let codes = exits.join(" ");
-                format!("{} {codes} {first:?} {second:?}", ended(image, &ending))
+                let broken = broken(image);
+                format!("{} {codes} {first:?} {second:?}{broken}", ended(image, &ending))
             }
         };
         let mut seen = seen.borrow_mut();
@@ -92,6 +94,7 @@ pub unsafe extern "C" fn bqlcheck_trial(
     for (text, (many, picked)) in all.borrow().iter() {
         println!("{many} x {text} replay{picked}");
     }
+    eprintln!("memory {} KiB", crate::memory::peak_rss_kib());
     println!("schedules {:016x}", tasks::schedules());
     snapshot::restore();
     let there = if paired { pair::on(1, snapshot::difference) } else { None };
@@ -100,6 +103,30 @@ pub unsafe extern "C" fn bqlcheck_trial(
         Some(address) => println!("memory differs at {address:#x}"),
     }
     0
+}
+
+/// What it broke besides: `; BQL013 thread 1 is never joined`.
+fn broken(image: &'static Image) -> String {
+    let state = kernel();
+    let mut all = judge::misuses(state, &Places(image));
+    if !matches!(state.over, Some(Ending::Crash(..) | Ending::Steps)) {
+        all.extend(judge::never_joined(state));
+    }
+    all.iter().map(|breach| format!("; {} {}", breach.rule.code(), breach.message)).collect()
+}
+
+/// Functions by their offset, and no names of variables.
+struct Places(&'static Image);
+
+impl judge::Names for Places {
+    fn object(&self, address: usize) -> String {
+        let (code, variables) = (self.0.code(), self.0.variables());
+        match () {
+            () if variables.contains(&address) => "a variable".into(),
+            () if (code.0..code.1).contains(&address) => format!("+{:x}", address - code.0),
+            () => "the heap".into(),
+        }
+    }
 }
 
 /// In a word, and where: offsets in the image, innermost first.

@@ -199,7 +199,7 @@ impl Setup {
         let (side, monitor) = (self.side.clone(), self.monitor.clone());
         task::task(move || {
             let qmp = match &side {
-                Side::Destination(incoming) => incoming::boot(&incoming.script),
+                Side::Destination(incoming) => incoming::boot(incoming),
                 Side::Source(outgoing) => outgoing::boot(outgoing),
             };
             *monitor.lock().unwrap_or_else(PoisonError::into_inner) = Some(qmp);

@@ -33,6 +33,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const PREFIXES: [&str; 2] = ["source/", "destination/"];
 /// The names of the monitors.
 const MONITORS: [&str; 2] = ["qmp-source", "qmp-destination"];
+/// Where the destination listens for a recovery: a short name, since QEMU reads
+/// commands a byte at a time.
+pub const RECOVER: &str = "r";
 /// The sides.
 pub const SOURCE: usize = 0;
 pub const DESTINATION: usize = 1;

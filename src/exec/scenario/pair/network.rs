@@ -2,7 +2,7 @@
 //! Must not know: what travels over it.
 
 use super::table::Deed;
-use super::{DESTINATION, SOURCE, Stage};
+use super::{DESTINATION, RECOVER, SOURCE, Stage};
 use crate::exec::kernel::file::File;
 use crate::exec::kernel::socket;
 use crate::exec::kernel::state::kernel;
@@ -10,7 +10,7 @@ use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
 use crate::exec::scenario::board::Board;
 use crate::exec::scenario::guest::{Memory, PAGE};
-use crate::exec::scenario::incoming::{INCOMING, RECOVER};
+use crate::exec::scenario::incoming::INCOMING;
 use crate::exec::scenario::task::{act, dawdle};
 
 /// Between two looks of the rate limit (`BUFFER_DELAY`), in nanoseconds.

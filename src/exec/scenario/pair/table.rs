@@ -37,9 +37,10 @@ const fn plan(name: &'static str, postcopy: bool, deed: Deed) -> Plan {
 }
 
 /// One after the other.
-pub const ALL: [Plan; 14] = [
+pub const ALL: [Plan; 15] = [
     plan("pair-precopy", false, Deed::Nothing),
     Plan { autostart: false, ..plan("pair-precopy-cancel", false, Deed::Cancel) },
+    plan("pair-precopy-cancel-autostart", false, Deed::Cancel),
     Plan { autostart: false, ..plan("pair-precopy-break", false, Deed::Break) },
     plan("pair-postcopy", true, Deed::Nothing),
     plan("pair-postcopy-recover", true, Deed::Recover),

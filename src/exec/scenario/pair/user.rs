@@ -2,12 +2,12 @@
 //! Must not know: what counts as a finding.
 
 use super::table::Deed;
-use super::{DESTINATION, SOURCE, Stage, Story};
+use super::{DESTINATION, RECOVER, SOURCE, Stage, Story};
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
 use crate::exec::scenario::VCPUS;
-use crate::exec::scenario::incoming::{INCOMING, RECOVER};
+use crate::exec::scenario::incoming::INCOMING;
 use crate::exec::scenario::task::{act, dawdle};
 use serde_json::json;
 
