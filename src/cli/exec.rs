@@ -9,8 +9,9 @@ use super::progress::Progress;
 use super::{cache, interrupt, output};
 use crate::exec::job::{Done, Event, Job, Picks, Strategy};
 use crate::exec::kernel::shared::VARIABLE;
+use crate::exec::known::Sorted;
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
-use crate::exec::named::Names;
+use crate::exec::named::{Named, Names};
 use crate::exec::scenario::pair::is_pair;
 use crate::exec::symbols::Symbols;
 use crate::lock::Rule;
@@ -57,9 +58,10 @@ struct Linked {
 }
 
 impl Linked {
-    fn new(folder: &Path, cache: Option<&Path>) -> Result<Linked, Failure> {
+    fn new(folder: &Path, cache: Option<&Path>, races: bool) -> Result<Linked, Failure> {
         let build = Build::open(folder)?;
         let settings = Settings::built_in()?;
+        let settings = if races { settings.with_races() } else { settings };
         let image = link(&build, &self::folder(cache, &build)?, &settings)?;
         let how = if image.fresh { "linked" } else { "unchanged" };
         let ms = image.took.as_millis();
@@ -72,7 +74,7 @@ impl Linked {
 
 /// Links what `args` name, runs it, and reports.
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
-    let linked = Linked::new(&args.build, args.cache.as_deref())?;
+    let linked = Linked::new(&args.build, args.cache.as_deref(), args.races)?;
     let job = Job {
         schema: 1,
         version: linked.image.version.clone(),
@@ -89,6 +91,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
         },
         roots: linked.names.roots(&linked.symbols),
         log: args.log,
+        races: args.races,
         replay: None,
     };
     let (run, schedules) = supervise(&linked, job, args.out.as_deref())?;
@@ -119,13 +122,18 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
 
 /// Runs the schedule of a witness again.
 pub fn replay(witness: Witness) -> Result<Exit, Failure> {
-    let linked = Linked::new(&witness.build, None)?;
+    let linked = Linked::new(&witness.build, None, witness.exec.races)?;
     // The image may have been linked again since, with its variables elsewhere.
     let roots = linked.names.roots(&linked.symbols);
     let job = Job { replay: Some(witness.schedule), log: false, roots, ..witness.exec };
     let (mut run, _) = supervise(&linked, job, None)?;
-    let shows = run.violations.iter().any(|found| found.rule == witness.rule);
-    run.violations.retain(|found| found.rule == witness.rule);
+    // There are many races in an execution.
+    let same = |found: &Named| {
+        found.rule == witness.rule
+            && (found.rule != Rule::DataRace || found.message == witness.message)
+    };
+    run.violations.retain(same);
+    let shows = !run.violations.is_empty();
     output::print(&report::exec_text(&run));
     if !shows {
         let text = format!("{} does not show: {}", witness.rule, witness.message);
@@ -210,7 +218,8 @@ fn supervise(
     let violations = Vec::new();
     let done = Done::default();
     // The verdict comes with the end.
-    let mut run = Run { schema: 1, verdict: "", job, boot_ms: 0, violations, done };
+    let mut run = Run { schema: 1, verdict: "", job, boot_ms: 0, violations, done, races: None };
+    let mut races = Sorted::default();
     let (mut schedules, mut logs) = (Vec::new(), 0);
     let mut ended = false;
     let mut strange = None;
@@ -227,8 +236,11 @@ fn supervise(
             Ok(Ok(Event::Booted { wall_ms })) => run.boot_ms = wall_ms,
             Ok(Ok(Event::Progress { executions: now })) => executions.store(now, Ordering::Relaxed),
             Ok(Ok(Event::Violation(violation))) => {
-                run.violations.push(linked.names.name(&violation, &linked.symbols));
-                schedules.push(violation.schedule);
+                let named = linked.names.name(&violation, &linked.symbols);
+                if races.take(&named, &violation) {
+                    run.violations.push(named);
+                    schedules.push(violation.schedule);
+                }
             }
             Ok(Ok(Event::Log { side, text, .. })) => {
                 logs += u32::from(side.as_deref() != Some("destination"));
@@ -253,6 +265,7 @@ fn supervise(
         let said = strange.map_or(String::new(), |line| format!("; it said: {line}"));
         panic!("the image ended before its job was done: {status}{said}");
     }
+    run.races = run.job.races.then(|| races.done(&run.done.races));
     run.verdict = verdict(&run.done, !run.violations.is_empty()).0;
     Ok((run, schedules))
 }

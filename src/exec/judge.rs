@@ -4,6 +4,7 @@
 
 use super::kernel::freed::Written;
 use super::kernel::pair;
+use super::kernel::race::Race;
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
 use crate::lock::Rule;
 
@@ -17,18 +18,24 @@ pub struct Breach {
     pub waits: Vec<(Tid, Key)>,
     /// Steps of the environment that it lasted, if it is a stall.
     pub ticks: u64,
+    /// The two accesses, if it is a data race.
+    pub race: Option<Race>,
     /// Where, if it is not at the end and steps are recorded.
     pub at: Option<Place>,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0, at: None }
+        let message = message.into();
+        Breach { rule, message, waits: Vec::new(), ticks: 0, race: None, at: None }
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
-    /// same names that wait for the same.
+    /// same names that wait for the same. A data race is known by its instructions.
     pub fn same(&self, other: &Breach) -> bool {
+        if let (Some(one), Some(two)) = (&self.race, &other.race) {
+            return one.pair() == two.pair();
+        }
         self.rule == other.rule && self.message == other.message && self.waits == other.waits
     }
 }

@@ -5,7 +5,8 @@
 use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, pair, process, tasks};
+use super::kernel::{boot, pair, process, race, tasks};
+use super::raced;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ const DEPTH: usize = 3;
 const SHOWN: usize = 8;
 /// Executions that shortening a schedule may take.
 const SHORTENING: usize = 400;
+/// The same for a data race: there may be many, and what is shown are two accesses.
+const SHORTENING_A_RACE: usize = 12;
 /// Between two progress events.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -41,8 +44,11 @@ struct Tally {
     outcomes: BTreeMap<String, u64>,
     /// The breaches that were shown.
     known: Vec<Breach>,
-    /// One that was not, with its schedule.
-    fresh: Option<(Breach, Vec<Tid>)>,
+    /// Those that were not.
+    fresh: Vec<Breach>,
+    /// In which schedule.
+    schedule: Vec<Tid>,
+    races: raced::Tally,
     progress: Instant,
 }
 
@@ -53,6 +59,7 @@ pub fn run(
     names: &Arc<dyn Names + Send + Sync>,
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) -> Done {
+    raced::begin(scenario, names);
     let began = Instant::now();
     let bound = job.executions.unwrap_or(u64::MAX);
     let budget = job.budget_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -65,7 +72,9 @@ pub fn run(
         hash: 0,
         outcomes: BTreeMap::new(),
         known: Vec::new(),
-        fresh: None,
+        fresh: Vec::new(),
+        schedule: Vec::new(),
+        races: raced::Tally::default(),
         progress: began,
     }));
     loop {
@@ -98,7 +107,7 @@ pub fn run(
                     tally.progress = Instant::now();
                     tell(&Event::Progress { executions: tally.executions });
                 }
-                tally.fresh.is_none() && began.elapsed() < budget
+                tally.fresh.is_empty() && began.elapsed() < budget
             },
         );
         {
@@ -106,10 +115,13 @@ pub fn run(
             let mut tally = lock(&tally);
             tally.hash = tally.hash.rotate_left(5) ^ tasks::schedules();
         }
-        let fresh = lock(&tally).fresh.take();
-        if let Some((breach, schedule)) = fresh {
-            let execution = lock(&tally).executions;
-            let found = witness(scenario, names, &breach, schedule);
+        let fresh = std::mem::take(&mut lock(&tally).fresh);
+        let (execution, schedule) = {
+            let tally = lock(&tally);
+            (tally.executions, tally.schedule.clone())
+        };
+        for breach in fresh {
+            let found = witness(scenario, names, &breach, schedule.clone());
             emit(&Event::Violation(found.told(&breach, execution, &**names)));
         }
     }
@@ -125,6 +137,7 @@ pub fn run(
         memory_kib: crate::memory::peak_rss_kib(),
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
+        races: tally.races.told(),
         interrupted: false,
     }
 }
@@ -153,7 +166,12 @@ impl Tally {
             && self.known.len() < SHOWN
         {
             self.known.push(breach.clone());
-            self.fresh = Some((breach, schedule));
+            self.fresh.push(breach);
+        }
+        // The same races in every execution would leave no room for other breaches.
+        self.fresh.extend(self.races.count());
+        if !self.fresh.is_empty() {
+            self.schedule = schedule;
         }
         outcome
     }
@@ -204,9 +222,12 @@ impl Witness {
             }
         };
         let recorded = self.breaches.iter().find(|recorded| recorded.same(breach));
+        // Its callers were kept in that run alone.
+        let breach = recorded.filter(|recorded| recorded.race.is_some()).unwrap_or(breach);
         let at = recorded.and_then(|recorded| recorded.at.as_ref());
         let steps = end.recording.iter().flatten();
         let by = match &end.over {
+            _ if breach.race.is_some() => None,
             _ if at.is_some() => at.map(|at| (at.tid, process::offsets(&at.frames))),
             Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
             Some(Ending::Exit(_)) => {
@@ -221,10 +242,15 @@ impl Witness {
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
-            // What comes after it is not its story.
-            steps: steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
+            // What comes after it is not its story, and a race has none: the two
+            // accesses are it.
+            steps: match breach.race {
+                Some(_) => Vec::new(),
+                None => steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
+            },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
+            race: breach.race.as_ref().map(|race| raced::told(race, names)),
         }
     }
 }
@@ -237,7 +263,7 @@ fn witness(
     schedule: Vec<Tid>,
 ) -> Witness {
     let mut forced: Vec<Option<Tid>> = schedule.into_iter().map(Some).collect();
-    let mut left = SHORTENING;
+    let mut left = if breach.race.is_some() { SHORTENING_A_RACE } else { SHORTENING };
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
         left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(breach))
@@ -263,7 +289,11 @@ fn witness(
     while forced.last() == Some(&None) {
         forced.pop();
     }
+    if let Some(race) = &breach.race {
+        race::keep(race::Keep::Pair(race.first.site, race.second.site));
+    }
     let (breaches, end) = replay(scenario, names, &forced, true);
+    race::keep(race::Keep::None);
     Witness { forced, breaches, end }
 }
 
@@ -286,6 +316,7 @@ pub fn replay(
         },
         move || {
             *lock(&told) = end.judge(&*names);
+            lock(&told).extend(raced::breaches());
             false
         },
     );
@@ -300,7 +331,9 @@ pub fn show(
     forced: &[Option<Tid>],
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
+    raced::begin(scenario, names);
     let began = Instant::now();
+    race::keep(race::Keep::All);
     let (breaches, end) = replay(scenario, names, forced, true);
     let witness = Witness { forced: forced.to_vec(), breaches: breaches.clone(), end };
     for breach in &breaches {

@@ -35,7 +35,7 @@ fn a_thread_cleans_up_when_it_ends() {
     let wrong = r#"exit 0 "second first key 8""#;
     twins(200, "cleanup", r#"exit 0 "inner outer second first key 7""#, wrong);
     twins(200, "unwinds", r#"exit 0 "inner outer 7""#, r#"exit 0 "not 8""#);
-    let wrong = r#"quiet ""; BQL004 thread 1 ends and holds a variable"#;
+    let wrong = r#"quiet ""; BQL004 thread 2 ends and holds a variable"#;
     twins(200, "held", r#"exit 0 "done""#, wrong);
 }
 
@@ -54,7 +54,7 @@ fn a_write_to_freed_memory_is_seen_though_nobody_reads_it() {
 
 #[test]
 fn a_thread_that_nobody_joins_is_told() {
-    twins(200, "joined", r#"exit 0 """#, r#"exit 0 ""; BQL013 thread 1 is never joined"#);
+    twins(200, "joined", r#"exit 0 """#, r#"exit 0 ""; BQL013 thread 2 is never joined"#);
 }
 
 #[test]

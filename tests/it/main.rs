@@ -9,6 +9,7 @@ mod exec_ends;
 mod exec_kernel;
 mod exec_link;
 mod exec_pair;
+mod exec_race;
 mod exec_symbols;
 mod image;
 mod invariants;

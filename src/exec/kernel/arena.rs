@@ -182,6 +182,7 @@ pub unsafe fn allocate(bytes: usize, align: usize) -> *mut u8 {
         };
         // The header lies right before the block, wherever that is.
         ((block - HEADER) as *mut Header).write(header);
+        super::race::fresh(block, bytes);
         block as *mut u8
     }
 }
@@ -262,6 +263,7 @@ pub fn map(bytes: usize, zeroed: bool) -> Option<usize> {
             start
         }
     };
+    super::race::fresh(start, bytes);
     Some(start)
 }
 

@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::state::{Ending, Thread, Tid, kernel};
 use super::tasks::{self, Strategy};
-use super::{fault, pair, process, snapshot, thread};
+use super::{fault, pair, process, race, snapshot, thread};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::os::raw::{c_char, c_int};
@@ -215,6 +215,7 @@ pub fn explore(strategy: Strategy, prepare: impl Fn() + 'static, end: impl Fn() 
     let begin = move || {
         boot().tasks.clear();
         snapshot::restore();
+        race::begin();
         prepare();
     };
     tasks::run(strategy, begin, end);

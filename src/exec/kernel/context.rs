@@ -7,8 +7,9 @@ use super::arena;
 use std::arch::{asm, naked_asm};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of a C stack. Pages that are not touched cost nothing.
-const STACK: usize = 512 << 10;
+/// Bytes of a C stack: a power of two with the page that its alignment may take.
+/// Pages that are not touched cost nothing.
+const STACK: usize = (512 << 10) - arena::PAGE;
 /// glibc's `struct pthread`, which lies above the thread pointer; more than any
 /// version has.
 const CONTROL: usize = 2304;

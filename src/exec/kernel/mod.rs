@@ -26,6 +26,7 @@ pub mod pair;
 pub mod pick;
 pub mod pipe;
 pub mod process;
+pub mod race;
 pub mod shared;
 pub mod snapshot;
 pub mod socket;

@@ -44,6 +44,16 @@ pub fn call(mut op: Op) -> isize {
     }
 }
 
+/// Another thread may go on before an access to memory.
+pub fn point() {
+    let tid = kernel().current;
+    set_running(false);
+    if !tasks::point(tid) {
+        tasks::leave(tid);
+    }
+    set_running(true);
+}
+
 /// The execution ended: this thread does not go on.
 pub extern "C" fn never() -> ! {
     loop {

@@ -89,7 +89,10 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
             ranges.push(range(*start, *end, 0, false));
         }
     }
-    ranges.push(range(storage.0, storage.1, 0, false));
+    // A program may have none.
+    if storage.0 < storage.1 {
+        ranges.push(range(storage.0, storage.1, 0, false));
+    }
     for range in &ranges {
         if range.tracked {
             protect(range.start, range.copy.len(), false);

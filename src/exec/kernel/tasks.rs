@@ -9,9 +9,9 @@ use super::context::{Context, Stack};
 use super::pair;
 use super::pick::Picker;
 pub use super::pick::Strategy;
-use super::process;
 use super::state::{Ending, Key, Step, Thread, Tid, kernel};
 use super::sync::{self, Op};
+use super::{process, race};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -251,6 +251,7 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         let wants =
             |thread: &Thread| thread.side == side && thread.waits.contains(&Key::Mutex(mutex));
         let contended = kernel.threads.iter().any(wants);
+        race::before(kernel, tid, op);
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;
         if kernel.recording.is_some() {
@@ -274,12 +275,14 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         if of_qemu {
             choices::shorten(kernel, op);
         }
+        race::before(kernel, tid, op);
         let mut result = op.attempt(kernel, tid);
         if of_qemu {
             choices::shortened(kernel, result.is_some());
             result = result.or_else(|| choices::interrupt(kernel, tid, op));
         }
         if let Some(result) = result {
+            race::after(kernel, tid, op, result);
             kernel.threads[tid].pending = 0;
             if kernel.recording.is_some() {
                 record(tid, op, waited);
@@ -288,6 +291,16 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         }
         waited = true;
     }
+}
+
+/// A place to switch before an access to memory; false: the execution is over.
+pub fn point(tid: Tid) -> bool {
+    let kernel = kernel();
+    kernel.steps += 1;
+    if kernel.steps > STEPS {
+        kernel.end(Ending::Steps);
+    }
+    switch(tid)
 }
 
 /// Keeps an operation for a witness, with the callers that `process::call` left.

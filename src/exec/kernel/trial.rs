@@ -8,7 +8,7 @@ use super::boot::{self, Image};
 use super::choices::Choices;
 use super::state::{Ending, kernel};
 use super::tasks::{self, Strategy};
-use super::{pair, process, snapshot};
+use super::{pair, process, race, snapshot};
 use crate::exec::judge;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -72,7 +72,17 @@ pub unsafe extern "C" fn bqlcheck_trial(
     }
     let all: Rc<RefCell<BTreeMap<String, (usize, String)>>> = Rc::default();
     let seen = all.clone();
+    let races: Rc<RefCell<BTreeMap<String, usize>>> = Rc::default();
+    let (base, met) = (image.code().0, races.clone());
     let end = move || {
+        for race in race::found() {
+            let side = |access: &race::Access| {
+                format!("{:?} +{:x}", access.kind, access.site.saturating_sub(base))
+            };
+            let (one, two) = (side(&race.first), side(&race.second));
+            let pair = if one < two { format!("{one} {two}") } else { format!("{two} {one}") };
+            *met.borrow_mut().entry(pair).or_default() += 1;
+        }
         let state = kernel();
         let ending = state.over.clone().unwrap_or(Ending::Quiet);
         let text = match paired {
@@ -90,11 +100,19 @@ pub unsafe extern "C" fn bqlcheck_trial(
         seen.entry(text).or_insert_with(first).0 += 1;
         true
     };
+    if race::linked() {
+        race::learn(true);
+        boot::explore(Strategy::Random { seed: 0, executions: 32 }, || {}, || true);
+        race::learn(false);
+    }
     boot::explore(strategy, move || kernel().choices = choices, end);
     for (text, (many, picked)) in all.borrow().iter() {
         println!("{many} x {text} replay{picked}");
     }
     eprintln!("memory {} KiB", crate::memory::peak_rss_kib());
+    for (pair, many) in races.borrow().iter() {
+        println!("{many} races {pair}");
+    }
     println!("schedules {:016x}", tasks::schedules());
     snapshot::restore();
     let there = if paired { pair::on(1, snapshot::difference) } else { None };
@@ -109,7 +127,7 @@ pub unsafe extern "C" fn bqlcheck_trial(
 fn broken(image: &'static Image) -> String {
     let state = kernel();
     let mut all = judge::misuses(state, &Places(image));
-    if !matches!(state.over, Some(Ending::Crash(..) | Ending::Steps)) {
+    if matches!(state.over, Some(Ending::Exit(_))) {
         all.extend(judge::never_joined(state));
     }
     all.iter().map(|breach| format!("; {} {}", breach.rule.code(), breach.message)).collect()

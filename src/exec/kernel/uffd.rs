@@ -302,6 +302,17 @@ fn wake(kernel: &mut Kernel, start: usize, end: usize) {
 }
 
 impl Call {
+    /// The pages that it is about to bring, or whose waiters it wakes: start, bytes.
+    pub fn pages(&self) -> (usize, usize) {
+        // SAFETY: each request's argument begins with at least this many words.
+        let word = |nth: usize| unsafe { *(self.argument as *const u64).add(nth) as usize };
+        match self.request {
+            UFFDIO_COPY => (word(0), word(2)),
+            UFFDIO_ZEROPAGE | UFFDIO_WAKE | UFFDIO_UNREGISTER => (word(0), word(1)),
+            _ => (0, 0),
+        }
+    }
+
     /// Done at once: no request waits.
     pub fn attempt(&mut self, kernel: &mut Kernel, _: Tid) -> Option<isize> {
         let Some(file) = kernel.files.file(self.fd) else { return error(EBADF) };

@@ -3,6 +3,7 @@
 //! Must not know: what is on it.
 
 use super::task::act;
+use crate::exec::kernel::race;
 use crate::exec::kernel::state::{Key, kernel};
 use crate::exec::kernel::sync::Op;
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +27,7 @@ impl<T> Board<T> {
     pub fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         let result = look(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));
         let state = kernel();
+        race::board(self.key);
         state.boards[self.key] += 1;
         state.wake(Key::Scenario(self.key));
         result

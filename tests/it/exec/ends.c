@@ -41,7 +41,7 @@ static void many(void)
         int result = pthread_create(&thread, NULL, touch_stack, NULL);
 
         if (result) {
-            printf("%s", result == EAGAIN && i > 250 ? "EAGAIN" : "?");
+            printf("%s", result == EAGAIN && i > 400 ? "EAGAIN" : "?");
             exit(0);
         }
         if (!wrong) {
@@ -118,12 +118,10 @@ static void unlock(void *mutex)
 static void *with_lock(void *opaque)
 {
     pthread_mutex_lock(&lock);
-    pthread_cleanup_push(unlock, &lock);
     if (wrong) {
-        pthread_cleanup_pop(0);
         pthread_exit(NULL);
-        pthread_cleanup_push(unlock, &lock);
     }
+    pthread_cleanup_push(unlock, &lock);
     pthread_exit(NULL);
     pthread_cleanup_pop(0);
     return NULL;

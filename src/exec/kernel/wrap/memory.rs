@@ -1,7 +1,7 @@
 //! malloc and mmap: the arena.
 
 use super::super::state::{Ending, kernel};
-use super::super::{arena, process, uffd};
+use super::super::{arena, process, race, uffd};
 use super::set_errno;
 use libc::{c_int, c_void, off_t, size_t};
 use std::arch::naked_asm;
@@ -42,6 +42,12 @@ unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
     // What libc itself allocated (getline, getaddrinfo) is not ours to free.
     if !block.is_null() && !arena::contains(block as usize) {
         return;
+    }
+    if race::on()
+        // SAFETY: the arena checks the block.
+        && let Some(bytes) = unsafe { arena::requested(block.cast()) }
+    {
+        race::freed(block as usize, bytes);
     }
     // SAFETY: the arena checks the block.
     match unsafe { arena::release(block.cast(), caller.wrapping_sub(1)) } {
@@ -164,6 +170,7 @@ pub unsafe extern "C" fn __wrap_mmap(
     }
     if flags & libc::MAP_FIXED != 0 {
         uffd::forget(kernel(), at as usize, bytes);
+        race::fresh(at as usize, bytes);
         arena::zero(at as usize, bytes);
         return at;
     }
