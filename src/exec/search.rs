@@ -5,7 +5,7 @@
 use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, process, race, sync, tasks};
+use super::kernel::{boot, pair, process, race, tasks};
 use super::raced;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +98,10 @@ pub fn run(
                 let mut tally = lock(&counts);
                 let outcome = tally.count(&*end, &*names_of);
                 if traces {
-                    tell(&Event::Log { outcome, text: kernel().said.clone() });
+                    for (side, text) in kernel().logs() {
+                        let (outcome, side) = (outcome.clone(), side.map(String::from));
+                        tell(&Event::Log { outcome, side, text: text.into() });
+                    }
                 }
                 if tally.progress.elapsed() >= PROGRESS {
                     tally.progress = Instant::now();
@@ -190,28 +193,29 @@ impl Witness {
             0 => String::new(),
             address => names.object(address),
         };
+        let end = &self.end;
         let step = |step: &Step| Picked {
             thread: step.tid as u32,
             what: step.what.into(),
-            object: object(step.object),
+            object: object(pair::address(end, step.tid, step.object)),
             frames: process::offsets(&step.frames),
             waited: step.waited,
         };
-        let end = &self.end;
         let wait = |(tid, key): &(Tid, Key)| {
             let (what, address) = key.name();
             let held_by = match key {
-                Key::Mutex(address) => sync::owner(*address).map(|owner| owner as u32),
+                Key::Mutex(address) => pair::owner(end, *tid, *address).map(|owner| owner as u32),
                 _ => None,
             };
+            let bql = pair::bql(end, *tid);
             Waits {
                 thread: *tid as u32,
                 what: what.into(),
-                object: object(address),
+                object: object(pair::address(end, *tid, address)),
                 frames: process::offsets(&end.threads[*tid].frames),
                 held_by,
-                holds: if sync::owner(end.bql) == Some(*tid) {
-                    vec![object(end.bql)]
+                holds: if bql != 0 && pair::owner(end, *tid, bql) == Some(*tid) {
+                    vec![object(pair::address(end, *tid, bql))]
                 } else {
                     vec![]
                 },

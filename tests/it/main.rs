@@ -8,6 +8,7 @@ mod engines_agree;
 mod exec_ends;
 mod exec_kernel;
 mod exec_link;
+mod exec_pair;
 mod exec_race;
 mod exec_symbols;
 mod image;

@@ -3,17 +3,18 @@
 //! Must not know: which pages.
 
 use super::arena::PAGE;
+use super::state::kernel;
 use std::cell::UnsafeCell;
 
-/// By number; kept from one execution to the next, for their room.
-struct Contents(UnsafeCell<Vec<Box<[u8; PAGE]>>>);
+/// By side and number; kept from one execution to the next, for their room.
+struct Contents(UnsafeCell<[Vec<Box<[u8; PAGE]>>; 2]>);
 // SAFETY: one OS thread.
 unsafe impl Sync for Contents {}
-static CONTENTS: Contents = Contents(UnsafeCell::new(Vec::new()));
+static CONTENTS: Contents = Contents(UnsafeCell::new([Vec::new(), Vec::new()]));
 
 fn all() -> &'static mut Vec<Box<[u8; PAGE]>> {
     // SAFETY: one OS thread, and no reference is kept.
-    unsafe { &mut *CONTENTS.0.get() }
+    unsafe { &mut (&mut *CONTENTS.0.get())[usize::from(kernel().side)] }
 }
 
 /// Keeps a copy as number `nth`, of which there were that many.

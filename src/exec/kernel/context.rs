@@ -260,6 +260,16 @@ impl Default for Stack {
     }
 }
 
+impl Stack {
+    /// One that both sides of a pair have.
+    pub fn shared() -> Stack {
+        let at = super::shared::map(STACK_OF_TASK);
+        // SAFETY: the lowest page of the fresh mapping.
+        unsafe { libc::mprotect(at as *mut _, arena::PAGE, libc::PROT_NONE) };
+        Stack(at)
+    }
+}
+
 impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: mapped above, and nobody runs on it.
