@@ -48,14 +48,14 @@ pub struct Witness {
 }
 
 /// A QEMU, linked, with its names.
-struct Linked {
+pub struct Linked {
     image: Image,
     symbols: Symbols,
     names: Names,
 }
 
 impl Linked {
-    fn new(folder: &Path, cache: Option<&Path>) -> Result<Linked, Failure> {
+    pub fn new(folder: &Path, cache: Option<&Path>) -> Result<Linked, Failure> {
         let build = Build::open(folder)?;
         let settings = Settings::built_in()?;
         let image = link(&build, &self::folder(cache, &build)?, &settings)?;
@@ -66,28 +66,44 @@ impl Linked {
             .map_err(|error| Failure::new(error, "build QEMU with debug information (-g)"))?;
         Ok(Linked { image, symbols, names: Names::built_in() })
     }
+
+    /// QEMU's version, as `10.0.13`.
+    pub fn version(&self) -> &str {
+        &self.image.version
+    }
+
+    /// A search of a scenario, without a bound.
+    pub fn job(&self, scenario: &str, strategy: Strategy, seed: u64) -> Job {
+        Job {
+            schema: 1,
+            version: self.image.version.clone(),
+            scenario: scenario.into(),
+            strategy,
+            seed,
+            executions: None,
+            budget_ms: None,
+            roots: self.names.roots(&self.symbols),
+            log: false,
+            replay: None,
+        }
+    }
 }
 
 /// Links what `args` name, runs it, and reports.
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
     let linked = Linked::new(&args.build, args.cache.as_deref())?;
+    let strategy = match args.strategy {
+        ExecStrategy::Pct => Strategy::Pct,
+        ExecStrategy::Random => Strategy::Random,
+    };
     let job = Job {
-        schema: 1,
-        version: linked.image.version.clone(),
-        scenario: args.scenario.clone(),
-        strategy: match args.strategy {
-            ExecStrategy::Pct => Strategy::Pct,
-            ExecStrategy::Random => Strategy::Random,
-        },
-        seed: args.seed,
         executions: args.executions,
         budget_ms: match (args.budget, args.executions) {
             (None, Some(_)) => None,
             (budget, _) => Some(budget.unwrap_or(BUDGET).as_millis() as u64),
         },
-        roots: linked.names.roots(&linked.symbols),
         log: args.log,
-        replay: None,
+        ..linked.job(&args.scenario, strategy, args.seed)
     };
     let (run, schedules) = supervise(&linked, job, args.out.as_deref())?;
     let text = match args.format {
@@ -185,7 +201,7 @@ fn events(child: &mut Child) -> Receiver<Result<Event, String>> {
 
 /// Runs `job` in the image and takes down what it says: the run, and the schedule of
 /// each violation. Logs go to `directory`.
-fn supervise(
+pub fn supervise(
     linked: &Linked,
     job: Job,
     directory: Option<&Path>,

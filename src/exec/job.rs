@@ -148,6 +148,10 @@ pub struct Done {
     pub hash: String,
     /// What the executions came to, with how many did.
     pub outcomes: BTreeMap<String, u64>,
+    /// The states that the user's QEMU went through and how that ended, as
+    /// `sim::Outcome` is written, with how many migrations did.
+    #[serde(default)]
+    pub trails: BTreeMap<String, u64>,
     /// Whether it was stopped before its number of executions or its budget.
     pub interrupted: bool,
 }

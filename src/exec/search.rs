@@ -2,10 +2,12 @@
 //! shows it, then on, until the job's bound.
 //! Must not know: the scenario, and who reads the events.
 
+use super::ending;
 use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, process, sync, tasks};
+use super::kernel::{boot, process, sync, tasks, trail};
+use crate::sim::Side;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +29,8 @@ pub trait Scenario: Send + Sync {
     fn judge(&self, names: &dyn Names) -> Vec<Breach>;
     /// What it came to, to be counted: the statuses of both sides.
     fn outcome(&self) -> String;
+    /// Which side the user's QEMU is.
+    fn side(&self) -> Side;
 }
 
 /// The search's own state, shared with the closures of a run.
@@ -39,6 +43,7 @@ struct Tally {
     steps: u64,
     hash: u64,
     outcomes: BTreeMap<String, u64>,
+    trails: BTreeMap<String, u64>,
     /// The breaches that were shown.
     known: Vec<Breach>,
     /// One that was not, with its schedule.
@@ -64,6 +69,7 @@ pub fn run(
         steps: 0,
         hash: 0,
         outcomes: BTreeMap::new(),
+        trails: BTreeMap::new(),
         known: Vec::new(),
         fresh: None,
         progress: began,
@@ -84,7 +90,10 @@ pub fn run(
         let traces = job.log;
         boot::explore(
             strategy,
-            move || begin.begin(),
+            move || {
+                trail::begin(begin.side());
+                begin.begin();
+            },
             move || {
                 let mut tally = lock(&counts);
                 let outcome = tally.count(&*end, &*names_of);
@@ -121,6 +130,7 @@ pub fn run(
         wall_ms: began.elapsed().as_millis() as u64,
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
+        trails: tally.trails.clone(),
         interrupted: false,
     }
 }
@@ -144,6 +154,9 @@ impl Tally {
         self.violated += u64::from(!breaches.is_empty());
         let outcome = scenario.outcome();
         *self.outcomes.entry(outcome.clone()).or_default() += 1;
+        for outcome in ending::outcomes(scenario.side()) {
+            *self.trails.entry(outcome.to_string()).or_default() += 1;
+        }
         let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
         if let Some(breach) = fresh
             && self.known.len() < SHOWN

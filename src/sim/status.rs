@@ -130,6 +130,21 @@ impl From<u64> for PostcopyState {
     }
 }
 
+impl fmt::Display for PostcopyState {
+    /// As QEMU's constants, without what is before it: `POSTCOPY_INCOMING_ADVISE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use PostcopyState::*;
+        f.pad(match self {
+            None => "NONE",
+            Advise => "ADVISE",
+            Discard => "DISCARD",
+            Listening => "LISTENING",
+            Running => "RUNNING",
+            End => "END",
+        })
+    }
+}
+
 impl PostcopyState {
     /// Whether the destination may go from `self` to `to`.
     pub fn may_become(self, to: PostcopyState) -> bool {

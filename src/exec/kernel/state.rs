@@ -9,6 +9,7 @@ use super::context::Context;
 use super::file::Files;
 pub use super::key::{Key, Waits};
 use super::sync::Op;
+use super::trail::Trail;
 use super::uffd::Faults;
 use std::cell::UnsafeCell;
 
@@ -164,6 +165,8 @@ pub struct Kernel {
     pub calls: Vec<Call>,
     /// Mutexes that were misused: how, by whom, where they are.
     pub misuses: Vec<(Misuse, Tid, usize)>,
+    /// The states that the migration has gone through.
+    pub trail: Trail,
     /// What was found on the way.
     pub noted: Vec<crate::exec::judge::Breach>,
     /// Operations with their callers, if they are to be kept.

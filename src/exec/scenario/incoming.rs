@@ -17,6 +17,7 @@ use crate::exec::kernel::uffd;
 use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, Status, Wire};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
+use crate::sim::Side;
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -130,6 +131,10 @@ impl Scenario for Running {
         all.extend(judge::general(state, names));
         self.story(|story| all.extend(self.told(story, state, names)));
         all
+    }
+
+    fn side(&self) -> Side {
+        Side::Destination
     }
 
     fn outcome(&self) -> String {

@@ -14,6 +14,7 @@ use crate::exec::kernel::sync::Op;
 use crate::exec::peer::Outcome;
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
+use crate::sim::Side;
 use crate::sim::stream::Content;
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -202,6 +203,10 @@ impl Scenario for Running {
         let mut all = judge::general(state, names);
         self.look(|story, guest| all.extend(self.told(story, guest, state, names)));
         all
+    }
+
+    fn side(&self) -> Side {
+        Side::Source
     }
 
     fn outcome(&self) -> String {
