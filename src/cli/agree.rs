@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::{input, interrupt, outcomes, output};
 use crate::exec::agree::{Agreement, Pair, Verdict, compare};
 use crate::exec::job::Strategy;
-use crate::report::{self, Agreed};
+use crate::report::{self, Agreed, Allowed};
 use crate::sim::{Outcome, Plan, Scenario, Version};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -28,6 +28,7 @@ pub fn run(args: &Agree) -> Result<Exit, Failure> {
     }
     let linked = Linked::new(&args.build, args.cache.as_deref())?;
     let plan = plan(args, linked.version())?;
+    let pairs = pairs.into_iter().filter(|pair| pair.concerns(&plan.name));
     let stop = interrupt::watch();
     let mut all = Vec::new();
     for pair in pairs {
@@ -73,9 +74,7 @@ fn one(
     plan: &Plan,
     pair: &Pair,
 ) -> Result<Agreed, Failure> {
-    let scenario = Scenario::built_in(&pair.scenario)?;
-    let size = input::size(args.size.as_deref(), &scenario)?;
-    let allowed = outcomes::find(plan, &scenario, &size, pair.side, args.budget)?;
+    let allowed = allowed(args, plan, pair)?;
     let mut seen: BTreeMap<Outcome, u64> = BTreeMap::new();
     let (mut executions, mut cut) = (0, 0);
     for name in &pair.exec {
@@ -103,4 +102,28 @@ fn one(
         allowed,
         comparison,
     })
+}
+
+/// The outcomes of the pair's scenario, and of those that it may be instead.
+fn allowed(args: &Agree, plan: &Plan, pair: &Pair) -> Result<Allowed, Failure> {
+    let one = |name: &str| {
+        let mut scenario = Scenario::built_in(name)?;
+        scenario.environment = pair.environment.unwrap_or(scenario.environment);
+        let size = input::size(args.size.as_deref(), &scenario)?;
+        outcomes::find(plan, &scenario, &size, pair.side, args.budget)
+    };
+    let mut all = one(&pair.scenario)?;
+    for name in &pair.or {
+        let other = one(name)?;
+        all.scenario = format!("{} or {name}", all.scenario);
+        all.states += other.states;
+        all.executions += other.executions;
+        all.wall_ms += other.wall_ms;
+        all.complete &= other.complete;
+        all.reason = all.reason.or(other.reason);
+        all.outcomes.extend(other.outcomes);
+    }
+    all.outcomes.sort();
+    all.outcomes.dedup();
+    Ok(all)
 }

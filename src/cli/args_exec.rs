@@ -3,6 +3,7 @@
 
 use super::args::{Format, duration};
 use super::exit;
+use crate::exec::job::Faults;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub struct Exec {
     /// Of the random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// What may happen out of turn, and how often in an execution: timeouts=N
+    /// (early ones), eintr=N, short=N (reads and writes), spurious=N (wake-ups)
+    #[arg(long, value_name = "LIST")]
+    pub faults: Option<Faults>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -7,7 +7,7 @@ use super::args_exec::{Exec, ExecStrategy};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{cache, interrupt, output};
-use crate::exec::job::{Done, Event, Job, Picks, Strategy};
+use crate::exec::job::{Done, Event, Faults, Job, Picks, Strategy};
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
 use crate::exec::named::Names;
 use crate::exec::symbols::Symbols;
@@ -82,6 +82,7 @@ impl Linked {
             seed,
             executions: None,
             budget_ms: None,
+            faults: Faults::default(),
             roots: self.names.roots(&self.symbols),
             log: false,
             replay: None,
@@ -102,6 +103,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
             (None, Some(_)) => None,
             (budget, _) => Some(budget.unwrap_or(BUDGET).as_millis() as u64),
         },
+        faults: args.faults.unwrap_or_default(),
         log: args.log,
         ..linked.job(&args.scenario, strategy, args.seed)
     };

@@ -4,7 +4,7 @@
 //! Must not know: how outcomes are found, or how the result is shown.
 
 use crate::lock::DataError;
-use crate::sim::{Outcome, Side, data};
+use crate::sim::{Moves, Outcome, Side, data};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +29,24 @@ pub struct Pair {
     pub scenario: String,
     pub side: Side,
     pub exec: Vec<String>,
+    /// Scenarios of the simulator whose outcomes are allowed too, where `exec` leaves
+    /// open which of them it will be.
+    #[serde(default)]
+    pub or: Vec<String>,
+    /// When the environment moves, if not as the scenario says: in `exec`, it moves at
+    /// any time.
+    #[serde(default)]
+    pub environment: Option<Moves>,
+    /// The plans that it is for; none: all.
+    #[serde(default)]
+    pub plans: Vec<String>,
+}
+
+impl Pair {
+    /// Whether builds of `plan` are compared so.
+    pub fn concerns(&self, plan: &str) -> bool {
+        self.plans.is_empty() || self.plans.iter().any(|known| known == plan)
+    }
 }
 
 /// Why `exec` does not reach outcomes that the model has.

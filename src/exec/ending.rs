@@ -6,24 +6,24 @@ use super::kernel::state::{Ending, Kernel, Key, Thread, kernel};
 use super::kernel::trail;
 use crate::sim::{End, Outcome, Side};
 
-/// The status that a source begins each of its migrations in (`migrate_init`).
-const NONE: &str = "none";
+/// The status that a source begins each of its migrations in.
+const SETUP: &str = "setup";
 
-/// The outcomes of the execution that ended, of `side`: one for each of a source's
-/// migrations, as the model is of one. None: it ran into the bound of operations.
-pub fn outcomes(side: Side) -> Vec<Outcome> {
-    let Some(end) = end(kernel()) else { return Vec::new() };
-    let states = trail::names();
+/// The outcome of the execution that ended, of `side`; of a source its first migration,
+/// as the model is of one. None: it ran into the bound of operations.
+pub fn outcome(side: Side) -> Option<Outcome> {
+    let end = end(kernel())?;
+    let mut states = trail::names();
     if side == Side::Destination {
-        return vec![Outcome { states, end }];
+        return Some(Outcome { states, end });
     }
-    let migrations = states.split(|state| state == NONE).filter(|states| !states.is_empty());
-    let mut all: Vec<Outcome> =
-        migrations.map(|states| Outcome { states: states.to_vec(), end: End::Rests }).collect();
-    if let Some(last) = all.last_mut() {
-        last.end = end;
+    states.drain(..states.iter().position(|state| state == SETUP)?);
+    let second = states.iter().skip(1).position(|state| state == SETUP || state == "none");
+    match second {
+        None => Some(Outcome { states, end }),
+        // The user migrates again once the first is over.
+        Some(nth) => Some(Outcome { states: states[..=nth].to_vec(), end: End::Rests }),
     }
-    all
 }
 
 fn end(state: &Kernel) -> Option<End> {

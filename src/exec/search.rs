@@ -3,10 +3,10 @@
 //! Must not know: the scenario, and who reads the events.
 
 use super::ending;
-use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
+use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, process, sync, tasks, trail};
+use super::kernel::{boot, choices, process, sync, tasks, trail};
 use crate::sim::Side;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,13 +87,10 @@ pub fn run(
         };
         let (begin, end) = (scenario.clone(), scenario.clone());
         let (counts, names_of, tell) = (tally.clone(), names.clone(), emit.clone());
-        let traces = job.log;
+        let (traces, faults) = (job.log, job.faults);
         boot::explore(
             strategy,
-            move || {
-                trail::begin(begin.side());
-                begin.begin();
-            },
+            move || self::begin(&*begin, faults),
             move || {
                 let mut tally = lock(&counts);
                 let outcome = tally.count(&*end, &*names_of);
@@ -115,7 +112,7 @@ pub fn run(
         let fresh = lock(&tally).fresh.take();
         if let Some((breach, schedule)) = fresh {
             let execution = lock(&tally).executions;
-            let found = witness(scenario, names, &breach, schedule);
+            let found = witness(scenario, names, job.faults, &breach, schedule);
             emit(&Event::Violation(found.told(&breach, execution, &**names)));
         }
     }
@@ -133,6 +130,15 @@ pub fn run(
         trails: tally.trails.clone(),
         interrupted: false,
     }
+}
+
+/// Begins an execution.
+fn begin(scenario: &dyn Scenario, faults: Faults) {
+    trail::begin(scenario.side());
+    if !faults.is_none() {
+        choices::begin(faults.timeouts, faults.eintr, faults.short, faults.spurious);
+    }
+    scenario.begin();
 }
 
 fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -154,7 +160,7 @@ impl Tally {
         self.violated += u64::from(!breaches.is_empty());
         let outcome = scenario.outcome();
         *self.outcomes.entry(outcome.clone()).or_default() += 1;
-        for outcome in ending::outcomes(scenario.side()) {
+        if let Some(outcome) = ending::outcome(scenario.side()) {
             *self.trails.entry(outcome.to_string()).or_default() += 1;
         }
         let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
@@ -234,6 +240,7 @@ impl Witness {
 fn witness(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
+    faults: Faults,
     breach: &Breach,
     schedule: Vec<Tid>,
 ) -> Witness {
@@ -241,7 +248,7 @@ fn witness(
     let mut left = SHORTENING;
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
-        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(breach))
+        left > 0 && replay(scenario, names, faults, forced, false).0.iter().any(|b| b.same(breach))
     };
     // Points at the end that need not be forced, by halves; then blocks of points,
     // smaller and smaller.
@@ -264,7 +271,7 @@ fn witness(
     while forced.last() == Some(&None) {
         forced.pop();
     }
-    let (_, end) = replay(scenario, names, &forced, true);
+    let (_, end) = replay(scenario, names, faults, &forced, true);
     Witness { forced, end }
 }
 
@@ -273,17 +280,18 @@ fn witness(
 pub fn replay(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
+    faults: Faults,
     forced: &[Option<Tid>],
     record: bool,
 ) -> (Vec<Breach>, Kernel) {
     let found = Arc::new(Mutex::new(Vec::new()));
-    let (begin, end, told) = (scenario.clone(), scenario.clone(), found.clone());
+    let (starts, end, told) = (scenario.clone(), scenario.clone(), found.clone());
     let names = names.clone();
     boot::explore(
         tasks::Strategy::Replay(forced.to_vec()),
         move || {
             kernel().recording = record.then(Vec::new);
-            begin.begin();
+            begin(&*starts, faults);
         },
         move || {
             *lock(&told) = end.judge(&*names);
@@ -298,11 +306,12 @@ pub fn replay(
 pub fn show(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
+    faults: Faults,
     forced: &[Option<Tid>],
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
     let began = Instant::now();
-    let (breaches, end) = replay(scenario, names, forced, true);
+    let (breaches, end) = replay(scenario, names, faults, forced, true);
     let witness = Witness { forced: forced.to_vec(), end };
     for breach in &breaches {
         emit(&Event::Violation(witness.told(breach, 1, &**names)));

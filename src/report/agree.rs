@@ -39,10 +39,8 @@ pub fn agreed(agreed: &Agreed) -> String {
     let mut text = fold(0, &format!("{scenario}, {side}: QEMU {version} and {plan}: {verdict}"));
     let complete = if allowed.complete { "complete" } else { "not complete" };
     let (states, outcomes) = (allowed.states, allowed.outcomes.len());
-    text += &fold(
-        2,
-        &format!("model: size {size}, {complete}, {states} states, {outcomes} outcomes"),
-    );
+    text +=
+        &fold(2, &format!("model: size {size}, {complete}, {states} states, {outcomes} outcomes"));
     let (exec, executions) = (agreed.exec.join(", "), agreed.executions);
     text += &fold(2, &format!("exec: {exec}: {executions} executions, seed {}", agreed.seed));
     if agreed.cut > 0 {

@@ -124,7 +124,9 @@ impl World {
                 outside(object.users | object.wakers | object.writers)
             })
         });
-        pending || self.leaves_trail(thread) || self.outward.get_or_init(|| self.find_outward()).has(thread)
+        pending
+            || self.leaves_trail(thread)
+            || self.outward.get_or_init(|| self.find_outward()).has(thread)
     }
 
     /// The threads whose enabling acts, or whose data, others outside may see.
