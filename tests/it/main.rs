@@ -1,6 +1,7 @@
 //! One integration binary: each module is a subject.
 
 mod agree;
+mod agreement;
 mod cli;
 mod dpor;
 mod engine;
@@ -13,6 +14,7 @@ mod invariants;
 mod lab;
 mod literate;
 mod mutants;
+mod outcomes;
 mod peer;
 mod peer_real;
 mod random;

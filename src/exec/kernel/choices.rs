@@ -58,7 +58,9 @@ pub fn extras(kernel: &Kernel, extras: &mut Vec<Tid>) {
     extras.clear();
     let threads = || kernel.threads.iter().enumerate();
     if kernel.choices.timeouts > 0 {
-        let waits = threads().filter_map(|(tid, thread)| Some((thread.deadline?, tid)));
+        // A scenario's tasks sleep until all is at rest: that is not for us to end.
+        let of_qemu = threads().filter(|(_, thread)| !thread.scenario);
+        let waits = of_qemu.filter_map(|(tid, thread)| Some((thread.deadline?, tid)));
         extras.extend(waits.min().map(|(_, tid)| tid | TIMEOUT));
     }
     if kernel.choices.spurious > 0 {

@@ -53,6 +53,8 @@ pub struct Outgoing {
     pub hasty: bool,
     /// The user limits the bandwidth of postcopy.
     pub slow: bool,
+    /// The network holds little: the source waits while the destination has not read.
+    pub narrow: bool,
     /// So many threads of the guest.
     pub threads: usize,
 }
@@ -174,7 +176,8 @@ impl Scenario for Running {
         let guest = self.memory.begin(self.outgoing.threads);
         let story = Arc::new(Board::new(Story::default()));
         let listener = Channel::listen(OUTGOING);
-        kernel().files.room = (self.outgoing.deed == Deed::Pause).then_some(ROOM);
+        let narrow = self.outgoing.deed == Deed::Pause || self.outgoing.narrow;
+        kernel().files.room = narrow.then_some(ROOM);
         {
             let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
             add("destination", move || this.destination(listener, &story, &guest));
