@@ -78,6 +78,12 @@ pub fn names() -> Vec<String> {
     named.collect()
 }
 
+/// The last `MigrationStatus`.
+pub fn status() -> String {
+    let is_status = |name: &String| name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    names().into_iter().rfind(is_status).unwrap_or_default()
+}
+
 impl Trail {
     fn look(&mut self) {
         let Some(states) = STATES.get() else { return };

@@ -13,7 +13,7 @@ use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::kernel::uffd;
+use crate::exec::kernel::{trail, uffd};
 use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, Status, Wire};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
@@ -122,7 +122,9 @@ impl Running {
                 all.extend(lost);
             }
             (Some(Ending::Quiet), Some(Outcome::Hangs(why))) => {
-                let here = story.statuses.last().map_or("none", String::as_str);
+                let here = trail::status();
+                // Where it waits: what it had read before does not matter.
+                let why = why.split([':', ',']).next().unwrap_or_default();
                 let message = format!("the source hangs ({why}), the destination is {here}");
                 all.push(Breach::new(Rule::WaitForever, message));
             }
