@@ -6,6 +6,7 @@ pub mod cli;
 pub mod exec;
 pub mod explore;
 pub mod lock;
+mod memory;
 mod parallel;
 pub mod report;
 pub mod runtime;

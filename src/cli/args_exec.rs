@@ -18,6 +18,10 @@ pub struct Exec {
     /// What happens to the migration
     #[arg(long, value_name = "NAME", default_value = "postcopy-recover")]
     pub scenario: String,
+    /// Compile migration/*.c again with -fsanitize=thread: each access to memory
+    /// is a place to switch, and data races are found
+    #[arg(long)]
+    pub races: bool,
     /// How the next thread is picked
     #[arg(long, value_enum, default_value_t)]
     pub strategy: ExecStrategy,

@@ -119,7 +119,7 @@ pub struct Paths {
 /// `bqlcheck explain`: of a rule, or of a word of a tree.
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// BQL001 to BQL013; with --tree a hook or function [default: list]
+    /// BQL001 to BQL014; with --tree a hook or function [default: list]
     pub word: Option<String>,
     /// Say who implements it and who calls it in this source tree
     #[arg(long, value_name = "DIR", requires = "word")]

@@ -8,8 +8,9 @@ use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{cache, interrupt, output};
 use crate::exec::job::{Done, Event, Faults, Job, Picks, Strategy};
+use crate::exec::known::Sorted;
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
-use crate::exec::named::Names;
+use crate::exec::named::{Named, Names};
 use crate::exec::symbols::Symbols;
 use crate::lock::Rule;
 use crate::report::{self, Run};
@@ -55,9 +56,10 @@ pub struct Linked {
 }
 
 impl Linked {
-    pub fn new(folder: &Path, cache: Option<&Path>) -> Result<Linked, Failure> {
+    pub fn new(folder: &Path, cache: Option<&Path>, races: bool) -> Result<Linked, Failure> {
         let build = Build::open(folder)?;
         let settings = Settings::built_in()?;
+        let settings = if races { settings.with_races() } else { settings };
         let image = link(&build, &self::folder(cache, &build)?, &settings)?;
         let how = if image.fresh { "linked" } else { "unchanged" };
         let ms = image.took.as_millis();
@@ -85,6 +87,7 @@ impl Linked {
             faults: Faults::default(),
             roots: self.names.roots(&self.symbols),
             log: false,
+            races: false,
             replay: None,
         }
     }
@@ -92,7 +95,7 @@ impl Linked {
 
 /// Links what `args` name, runs it, and reports.
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
-    let linked = Linked::new(&args.build, args.cache.as_deref())?;
+    let linked = Linked::new(&args.build, args.cache.as_deref(), args.races)?;
     let strategy = match args.strategy {
         ExecStrategy::Pct => Strategy::Pct,
         ExecStrategy::Random => Strategy::Random,
@@ -105,6 +108,7 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
         },
         faults: args.faults.unwrap_or_default(),
         log: args.log,
+        races: args.races,
         ..linked.job(&args.scenario, strategy, args.seed)
     };
     let (run, schedules) = supervise(&linked, job, args.out.as_deref())?;
@@ -135,11 +139,16 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
 
 /// Runs the schedule of a witness again.
 pub fn replay(witness: Witness) -> Result<Exit, Failure> {
-    let linked = Linked::new(&witness.build, None)?;
+    let linked = Linked::new(&witness.build, None, witness.exec.races)?;
     let job = Job { replay: Some(witness.schedule), log: false, ..witness.exec };
     let (mut run, _) = supervise(&linked, job, None)?;
-    let shows = run.violations.iter().any(|found| found.rule == witness.rule);
-    run.violations.retain(|found| found.rule == witness.rule);
+    // There are many races in an execution.
+    let same = |found: &Named| {
+        found.rule == witness.rule
+            && (found.rule != Rule::DataRace || found.message == witness.message)
+    };
+    run.violations.retain(same);
+    let shows = !run.violations.is_empty();
     output::print(&report::exec_text(&run));
     if !shows {
         let text = format!("{} does not show: {}", witness.rule, witness.message);
@@ -220,7 +229,8 @@ pub fn supervise(
     let violations = Vec::new();
     let done = Done::default();
     // The verdict comes with the end.
-    let mut run = Run { schema: 1, verdict: "", job, boot_ms: 0, violations, done };
+    let mut run = Run { schema: 1, verdict: "", job, boot_ms: 0, violations, done, races: None };
+    let mut races = Sorted::default();
     let (mut schedules, mut logs) = (Vec::new(), 0);
     let mut ended = false;
     let mut strange = None;
@@ -237,8 +247,11 @@ pub fn supervise(
             Ok(Ok(Event::Booted { wall_ms })) => run.boot_ms = wall_ms,
             Ok(Ok(Event::Progress { executions: now })) => executions.store(now, Ordering::Relaxed),
             Ok(Ok(Event::Violation(violation))) => {
-                run.violations.push(linked.names.name(&violation, &linked.symbols));
-                schedules.push(violation.schedule);
+                let named = linked.names.name(&violation, &linked.symbols);
+                if races.take(&named, &violation) {
+                    run.violations.push(named);
+                    schedules.push(violation.schedule);
+                }
             }
             Ok(Ok(Event::Log { text, .. })) => {
                 logs += 1;
@@ -262,6 +275,7 @@ pub fn supervise(
         let said = strange.map_or(String::new(), |line| format!("; it said: {line}"));
         panic!("the image ended before its job was done: {status}{said}");
     }
+    run.races = run.job.races.then(|| races.done(&run.done.races));
     run.verdict = verdict(&run.done, !run.violations.is_empty()).0;
     Ok((run, schedules))
 }

@@ -34,6 +34,9 @@ pub struct Job {
     pub faults: Faults,
     /// QEMU traces what it does (`-trace`), and each execution is told with its log.
     pub log: bool,
+    /// The image tells of its accesses to memory, and races count.
+    #[serde(default)]
+    pub races: bool,
     /// Not a search: this schedule, once.
     pub replay: Option<Picks>,
 }
@@ -171,6 +174,43 @@ pub struct Violation {
     pub waits: Vec<Waits>,
     /// The thread that broke the rule, and its callers, if one did.
     pub by: Option<(u32, Vec<u64>)>,
+    /// The two accesses, if it is a data race.
+    #[serde(default)]
+    pub race: Option<Race>,
+}
+
+/// Two accesses to the same memory that nothing orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Race {
+    /// As `Picked::object`.
+    pub object: String,
+    /// In the order in which they were done.
+    pub accesses: [Access; 2],
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    pub thread: u32,
+    /// `reads`, `atomically writes` …
+    pub what: String,
+    /// The instruction.
+    pub site: u64,
+    /// The instruction and its callers, innermost first.
+    pub frames: Vec<u64>,
+    /// The mutexes that the thread held.
+    pub holds: Vec<String>,
+}
+
+/// How often two instructions raced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Met {
+    /// The instructions, the lower one first.
+    pub sites: [u64; 2],
+    pub executions: u64,
 }
 
 /// An operation of a witness.
@@ -221,6 +261,9 @@ pub struct Done {
     /// Operations of all executions.
     pub steps: u64,
     pub wall_ms: u64,
+    /// The greatest resident size of the image in KiB, its code included.
+    #[serde(default)]
+    pub memory_kib: u64,
     /// Of all schedules: the same seed, the same hash.
     pub hash: String,
     /// What the executions came to, with how many did.
@@ -229,6 +272,9 @@ pub struct Done {
     /// `sim::Outcome` is written, with how many did; of a source its first migration.
     #[serde(default)]
     pub trails: BTreeMap<String, u64>,
+    /// Data races, of all executions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub races: Vec<Met>,
     /// Whether it was stopped before its number of executions or its budget.
     pub interrupted: bool,
 }

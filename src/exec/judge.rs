@@ -2,7 +2,9 @@
 //! of threads, locks and waits.
 //! Must not know: the scenario's story, which judges what only it can.
 
-use super::kernel::state::{Ending, Kernel, Key, Misuse, Thread, Tid};
+use super::kernel::freed::Written;
+use super::kernel::race::Race;
+use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
 use super::kernel::sync;
 use crate::lock::Rule;
 
@@ -16,16 +18,24 @@ pub struct Breach {
     pub waits: Vec<(Tid, Key)>,
     /// Steps of the environment that it lasted, if it is a stall.
     pub ticks: u64,
+    /// The two accesses, if it is a data race.
+    pub race: Option<Race>,
+    /// Where, if it is not at the end and steps are recorded.
+    pub at: Option<Place>,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        Breach { rule, message: message.into(), waits: Vec::new(), ticks: 0 }
+        let message = message.into();
+        Breach { rule, message, waits: Vec::new(), ticks: 0, race: None, at: None }
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
-    /// same names that wait for the same.
+    /// same names that wait for the same. A data race is known by its instructions.
     pub fn same(&self, other: &Breach) -> bool {
+        if let (Some(one), Some(two)) = (&self.race, &other.race) {
+            return one.pair() == two.pair();
+        }
         self.rule == other.rule && self.message == other.message && self.waits == other.waits
     }
 }
@@ -52,7 +62,7 @@ pub fn wait(state: &Kernel, key: Key, names: &dyn Names) -> String {
         Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => names.object(address),
         Key::Thread(tid) => format!("the end of {}", name(state, tid)),
         Key::Signal => "a signal".into(),
-        Key::File(_) => "the network or another file".into(),
+        Key::File(file) => state.files.what(file).into(),
         Key::Page(_) => "a page".into(),
         Key::Clock => "time".into(),
         Key::Scenario(_) => "the scenario".into(),
@@ -74,20 +84,23 @@ pub fn lost(state: &Kernel) -> Option<Breach> {
 /// What the end alone says: a crash, a stall that was seen.
 pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all = state.noted.clone();
-    if let Some(stall) = &state.worst_stall {
-        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
-        let message = format!("{holder} holds the BQL while it waits for {wait}");
-        let breach = Breach::new(Rule::HeldWaiting, message);
-        all.push(Breach { ticks: stall.ticks, ..breach });
-    }
-    if let Some(stall) = &state.worst_for_vcpu {
-        let vcpu = stall.vcpu.map_or("a vCPU", |vcpu| name(state, vcpu));
-        let (holder, wait) = (name(state, stall.holder), wait(state, stall.wait, names));
-        let message = format!("{vcpu} waits for the BQL, {holder} holds it and waits for {wait}");
-        let breach = Breach::new(Rule::Stalled, message);
-        all.push(Breach { ticks: stall.vcpu_ticks, ..breach });
-    }
-    all.extend(state.misuses.iter().map(|misuse| misused(state, *misuse, names)));
+    let stalled = |stall: &Stall, rule, ticks| {
+        let holder = name(state, stall.holder);
+        // A file may be closed by now.
+        let wait = match stall.file {
+            Some(file) => file.into(),
+            None => wait(state, stall.wait, names),
+        };
+        // Which vCPU it hits is chance, and no cause of its own.
+        let who = if rule == Rule::Stalled { "a vCPU waits for the BQL: " } else { "" };
+        let message = format!("{who}{holder} holds the BQL while it waits for {wait}");
+        Breach { ticks, at: stall.at.clone(), ..Breach::new(rule, message) }
+    };
+    let for_all = state.worst_stall.iter();
+    all.extend(for_all.map(|stall| stalled(stall, Rule::HeldWaiting, stall.ticks)));
+    let for_vcpu = state.worst_for_vcpu.iter();
+    all.extend(for_vcpu.map(|stall| stalled(stall, Rule::Stalled, stall.vcpu_ticks)));
+    all.extend(misuses(state, names));
     if let Some(Ending::Crash(what, _)) = &state.over {
         let locked = what.contains("bql_locked") || what.contains("iothread_locked");
         let rule = match () {
@@ -100,6 +113,19 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
             () => Rule::IllegalTransition,
         };
         all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
+    }
+    all
+}
+
+/// Mutexes used as none may be, and memory.
+pub fn misuses(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+    let mut all: Vec<Breach> =
+        state.misuses.iter().map(|misuse| misused(state, *misuse, names)).collect();
+    for Written { freed_at, bytes, first } in &state.written {
+        let place = names.object(*freed_at);
+        let message =
+            format!("byte {first} of {bytes} that were freed at {place} is written to after that");
+        all.push(Breach::new(Rule::UseAfterTeardown, message));
     }
     all
 }

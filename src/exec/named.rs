@@ -2,7 +2,7 @@
 //! line, its variables, and the members of its structures.
 //! Must not know: how it is drawn.
 
-use super::job::{Picked, Violation, Waits};
+use super::job::{self, Picked, Violation, Waits};
 use super::symbols::{Frame, Symbols};
 use crate::lock::Rule;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,30 @@ pub struct Named {
     pub waits: Vec<Wait>,
     /// The thread that broke the rule, with its calls.
     pub by: Option<(usize, Vec<Call>)>,
+    /// The two accesses of a data race.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub race: Option<Race>,
+}
+
+/// Two accesses to the same memory that nothing orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Race {
+    pub object: String,
+    pub accesses: [Access; 2],
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Access {
+    pub thread: usize,
+    /// `reads`, `atomically writes` …
+    pub what: String,
+    /// Innermost first.
+    pub calls: Vec<Call>,
+    /// The line of the innermost call, where the source is there.
+    pub line: String,
+    /// The mutexes that the thread held.
+    pub holds: Vec<String>,
 }
 
 impl Names {
@@ -115,7 +139,21 @@ impl Names {
                 .by
                 .as_ref()
                 .map(|(thread, frames)| (*thread as usize, calls(frames, symbols))),
+            race: violation.race.as_ref().map(|race| self.race(race, symbols)),
         }
+    }
+
+    fn race(&self, race: &job::Race, symbols: &Symbols) -> Race {
+        let access = |access: &job::Access| Access {
+            thread: access.thread as usize,
+            what: access.what.clone(),
+            calls: calls(&access.frames, symbols),
+            line: symbols.line(access.site),
+            holds: access.holds.iter().map(|lock| self.text(lock, symbols)).collect(),
+        };
+        let [first, second] = &race.accesses;
+        let object = self.text(&race.object, symbols);
+        Race { object, accesses: [access(first), access(second)] }
     }
 
     fn step(
@@ -156,7 +194,10 @@ impl Names {
         let (root, offset) = word.split_once("+0x")?;
         let offset = u64::from_str_radix(offset, 16).ok()?;
         let whole = match root {
-            "qemu" => symbols.variable(offset)?,
+            "qemu" => match symbols.variable(offset) {
+                Some(variable) => variable,
+                None => return function(offset, symbols),
+            },
             _ => {
                 let root_type = &self.roots.get(root)?.kind;
                 format!("{root}->{}", symbols.member(root_type, offset)?)
@@ -164,6 +205,12 @@ impl Names {
         };
         Some(lock_of(&whole).to_string())
     }
+}
+
+/// A place in code: `g_free (glib/gmem.c:199)`.
+fn function(offset: u64, symbols: &Symbols) -> Option<String> {
+    let Frame { function, file, line } = symbols.frames(offset).into_iter().next()?;
+    Some(format!("{function} ({file}:{line})"))
 }
 
 /// The lock or semaphore that `member` is a part of: `bql.lock` is of `bql`.

@@ -6,7 +6,8 @@ use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, choices, process, sync, tasks, trail};
+use super::kernel::{boot, choices, process, race, sync, tasks, trail};
+use super::raced;
 use crate::sim::Side;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,8 @@ const DEPTH: usize = 3;
 const SHOWN: usize = 8;
 /// Executions that shortening a schedule may take.
 const SHORTENING: usize = 400;
+/// The same for a data race: there may be many, and what is shown are two accesses.
+const SHORTENING_A_RACE: usize = 12;
 /// Between two progress events.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -46,8 +49,11 @@ struct Tally {
     trails: BTreeMap<String, u64>,
     /// The breaches that were shown.
     known: Vec<Breach>,
-    /// One that was not, with its schedule.
-    fresh: Option<(Breach, Vec<Tid>)>,
+    /// Those that were not.
+    fresh: Vec<Breach>,
+    /// In which schedule.
+    schedule: Vec<Tid>,
+    races: raced::Tally,
     progress: Instant,
 }
 
@@ -58,6 +64,7 @@ pub fn run(
     names: &Arc<dyn Names + Send + Sync>,
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) -> Done {
+    raced::begin(scenario, names);
     let began = Instant::now();
     let bound = job.executions.unwrap_or(u64::MAX);
     let budget = job.budget_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -71,7 +78,9 @@ pub fn run(
         outcomes: BTreeMap::new(),
         trails: BTreeMap::new(),
         known: Vec::new(),
-        fresh: None,
+        fresh: Vec::new(),
+        schedule: Vec::new(),
+        races: raced::Tally::default(),
         progress: began,
     }));
     loop {
@@ -101,7 +110,7 @@ pub fn run(
                     tally.progress = Instant::now();
                     tell(&Event::Progress { executions: tally.executions });
                 }
-                tally.fresh.is_none() && began.elapsed() < budget
+                tally.fresh.is_empty() && began.elapsed() < budget
             },
         );
         {
@@ -109,10 +118,13 @@ pub fn run(
             let mut tally = lock(&tally);
             tally.hash = tally.hash.rotate_left(5) ^ tasks::schedules();
         }
-        let fresh = lock(&tally).fresh.take();
-        if let Some((breach, schedule)) = fresh {
-            let execution = lock(&tally).executions;
-            let found = witness(scenario, names, job.faults, &breach, schedule);
+        let fresh = std::mem::take(&mut lock(&tally).fresh);
+        let (execution, schedule) = {
+            let tally = lock(&tally);
+            (tally.executions, tally.schedule.clone())
+        };
+        for breach in fresh {
+            let found = witness(scenario, names, job.faults, &breach, schedule.clone());
             emit(&Event::Violation(found.told(&breach, execution, &**names)));
         }
     }
@@ -125,9 +137,11 @@ pub fn run(
         longest_for_vcpu: tally.stalls.1,
         steps: tally.steps,
         wall_ms: began.elapsed().as_millis() as u64,
+        memory_kib: crate::memory::peak_rss_kib(),
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
         trails: tally.trails.clone(),
+        races: tally.races.told(),
         interrupted: false,
     }
 }
@@ -168,7 +182,12 @@ impl Tally {
             && self.known.len() < SHOWN
         {
             self.known.push(breach.clone());
-            self.fresh = Some((breach, schedule));
+            self.fresh.push(breach);
+        }
+        // The same races in every execution would leave no room for other breaches.
+        self.fresh.extend(self.races.count());
+        if !self.fresh.is_empty() {
+            self.schedule = schedule;
         }
         outcome
     }
@@ -178,6 +197,8 @@ impl Tally {
 struct Witness {
     /// By point: the thread that has to be picked, or none where it does not matter.
     forced: Vec<Option<Tid>>,
+    /// What the recorded run breaks.
+    breaches: Vec<Breach>,
     /// The kernel at its end, with the steps recorded.
     end: Kernel,
 }
@@ -215,7 +236,14 @@ impl Witness {
                 },
             }
         };
+        let recorded = self.breaches.iter().find(|recorded| recorded.same(breach));
+        // Its callers were kept in that run alone.
+        let breach = recorded.filter(|recorded| recorded.race.is_some()).unwrap_or(breach);
+        let at = recorded.and_then(|recorded| recorded.at.as_ref());
+        let steps = end.recording.iter().flatten();
         let by = match &end.over {
+            _ if breach.race.is_some() => None,
+            _ if at.is_some() => at.map(|at| (at.tid, process::offsets(&at.frames))),
             Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
             Some(Ending::Exit(_)) => {
                 Some((end.ended_by, process::offsets(&end.threads[end.ended_by].frames)))
@@ -229,9 +257,15 @@ impl Witness {
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
-            steps: end.recording.iter().flatten().map(step).collect(),
+            // What comes after it is not its story, and a race has none: the two
+            // accesses are it.
+            steps: match breach.race {
+                Some(_) => Vec::new(),
+                None => steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
+            },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
+            race: breach.race.as_ref().map(|race| raced::told(race, names)),
         }
     }
 }
@@ -245,7 +279,7 @@ fn witness(
     schedule: Vec<Tid>,
 ) -> Witness {
     let mut forced: Vec<Option<Tid>> = schedule.into_iter().map(Some).collect();
-    let mut left = SHORTENING;
+    let mut left = if breach.race.is_some() { SHORTENING_A_RACE } else { SHORTENING };
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
         left > 0 && replay(scenario, names, faults, forced, false).0.iter().any(|b| b.same(breach))
@@ -271,8 +305,12 @@ fn witness(
     while forced.last() == Some(&None) {
         forced.pop();
     }
-    let (_, end) = replay(scenario, names, faults, &forced, true);
-    Witness { forced, end }
+    if let Some(race) = &breach.race {
+        race::keep(race::Keep::Pair(race.first.site, race.second.site));
+    }
+    let (breaches, end) = replay(scenario, names, faults, &forced, true);
+    race::keep(race::Keep::None);
+    Witness { forced, breaches, end }
 }
 
 /// Runs one schedule; gives what it breaks, and the kernel at its end, with the
@@ -295,6 +333,7 @@ pub fn replay(
         },
         move || {
             *lock(&told) = end.judge(&*names);
+            lock(&told).extend(raced::breaches());
             false
         },
     );
@@ -310,9 +349,11 @@ pub fn show(
     forced: &[Option<Tid>],
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
+    raced::begin(scenario, names);
     let began = Instant::now();
+    race::keep(race::Keep::All);
     let (breaches, end) = replay(scenario, names, faults, forced, true);
-    let witness = Witness { forced: forced.to_vec(), end };
+    let witness = Witness { forced: forced.to_vec(), breaches: breaches.clone(), end };
     for breach in &breaches {
         emit(&Event::Violation(witness.told(breach, 1, &**names)));
     }

@@ -32,6 +32,7 @@ fn page(rule: Rule) -> &'static str {
         Rule::GuestLost => include_str!("../../models/rules/BQL011.md"),
         Rule::UseAfterTeardown => include_str!("../../models/rules/BQL012.md"),
         Rule::NeverJoined => include_str!("../../models/rules/BQL013.md"),
+        Rule::DataRace => include_str!("../../models/rules/BQL014.md"),
     }
 }
 

@@ -34,11 +34,13 @@ pub enum Rule {
     UseAfterTeardown,
     #[serde(rename = "BQL013")]
     NeverJoined,
+    #[serde(rename = "BQL014")]
+    DataRace,
 }
 
 impl Rule {
     /// All rules, by code.
-    pub const ALL: [Rule; 13] = [
+    pub const ALL: [Rule; 14] = [
         Rule::NeedsBql,
         Rule::MustNotHold,
         Rule::TakenTwice,
@@ -52,9 +54,10 @@ impl Rule {
         Rule::GuestLost,
         Rule::UseAfterTeardown,
         Rule::NeverJoined,
+        Rule::DataRace,
     ];
 
-    /// The stable code, `BQL001` to `BQL013`.
+    /// The stable code, `BQL001` to `BQL014`.
     pub fn code(self) -> &'static str {
         match self {
             Rule::NeedsBql => "BQL001",
@@ -70,6 +73,7 @@ impl Rule {
             Rule::GuestLost => "BQL011",
             Rule::UseAfterTeardown => "BQL012",
             Rule::NeverJoined => "BQL013",
+            Rule::DataRace => "BQL014",
         }
     }
 

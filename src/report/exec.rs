@@ -5,7 +5,8 @@ use super::recording::{Line, Link, Recording};
 use super::text::fold;
 use super::timeline::timeline;
 use crate::exec::job::{Done, Job};
-use crate::exec::named::{Call, Named, Step};
+use crate::exec::known::Races;
+use crate::exec::named::{Call, Named, Race, Step};
 use crate::lock::{Site, interned};
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ pub struct Run {
     pub boot_ms: u64,
     pub violations: Vec<Named>,
     pub done: Done,
+    /// With `--races`: those that are known, apart from violations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub races: Option<Races>,
 }
 
 /// Calls of a backtrace that are shown.
@@ -48,6 +52,10 @@ pub fn text(run: &Run) -> String {
         done.violated
     );
     out += &fold(0, &counts);
+    if done.memory_kib > 0 {
+        let kept = format!("QEMU and its copies took {} MiB at most", done.memory_kib / 1024);
+        out += &fold(0, &kept);
+    }
     if done.cut > 0 {
         out += &fold(0, &format!("{} did not end within the bound of operations", done.cut));
     }
@@ -61,6 +69,9 @@ pub fn text(run: &Run) -> String {
     }
     for (outcome, many) in &done.outcomes {
         out += &fold(2, &format!("{many} x {outcome}"));
+    }
+    if let Some(races) = &run.races {
+        out += &self::races(races);
     }
     run.violations.iter().for_each(|violation| out += &self::violation(violation));
     if run.violations.is_empty() {
@@ -76,6 +87,9 @@ pub fn text(run: &Run) -> String {
 pub fn violation(found: &Named) -> String {
     let mut out = format!("\n{}: {}\n", found.rule, found.rule.title());
     out += &fold(2, &found.message);
+    if let Some(race) = &found.race {
+        return out + &self::race(found, race);
+    }
     let (steps, forced) = (found.steps.len(), found.forced);
     let lasting = match found.ticks {
         0 => String::new(),
@@ -96,11 +110,55 @@ pub fn violation(found: &Named) -> String {
     out
 }
 
+/// How many data races there were, and what is known of them.
+fn races(races: &Races) -> String {
+    let (new, known, unused) = (races.new, races.known.len(), races.unused.len());
+    let head = format!(
+        "data races: {new} new, {known} known; {unused} entries of models/exec/races.json not met"
+    );
+    let mut out = fold(0, &head);
+    let mut reasons: Vec<&str> = races.known.iter().map(|seen| &*seen.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for why in reasons {
+        let alike = || races.known.iter().filter(|seen| seen.why == why);
+        let most = alike().map(|seen| seen.executions).max().unwrap_or(0);
+        let pairs = match alike().count() {
+            1 => "1 pair of places".into(),
+            many => format!("{many} pairs of places"),
+        };
+        out += &fold(2, &format!("{pairs}, in up to {most} executions: {why}"));
+    }
+    out
+}
+
+/// Both accesses of a data race.
+fn race(found: &Named, race: &Race) -> String {
+    let mut out = format!("  execution {}, {} forced picks\n", found.execution, found.forced);
+    for access in &race.accesses {
+        let with = match &access.holds[..] {
+            [] => "without a lock".into(),
+            held => format!("with {}", held.join(", ")),
+        };
+        let head = format!("{} {} it {with}", found.threads[access.thread], access.what);
+        out.push('\n');
+        out += &fold(2, &head);
+        out += &fold(6, &access.line);
+        out += &listed(&access.calls);
+    }
+    out
+}
+
 fn backtrace(head: &str, calls: &[Call]) -> String {
     if calls.is_empty() {
         return String::new();
     }
-    let mut out = format!("\n  {head}\n");
+    format!("\n  {head}\n{}", listed(calls))
+}
+
+/// The innermost calls, a line each.
+fn listed(calls: &[Call]) -> String {
+    let mut out = String::new();
     for call in calls.iter().take(CALLS) {
         out += &fold(4, &format!("{} {}", call.function, call.place));
     }

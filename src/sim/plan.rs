@@ -83,6 +83,19 @@ pub enum Version {
     V10_2,
 }
 
+impl Version {
+    /// The one whose protocol a QEMU of this version (`10.0.13`) speaks: of several
+    /// the newest that is not newer.
+    pub fn of_qemu(version: &str) -> Version {
+        let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        match (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) {
+            (..8, _) => Version::V7_2,
+            (..10, _) | (10, ..2) => Version::V10_0,
+            _ => Version::V10_2,
+        }
+    }
+}
+
 /// A lock plan.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

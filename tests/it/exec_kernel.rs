@@ -2,7 +2,7 @@
 //! (`exec/trial.c`): each thing that it does, once right and once wrong.
 
 use crate::cli::directory;
-use bqlcheck::exec::link::{Build, Settings, link};
+use crate::made_build::trial;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,70 +10,25 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The program, linked with the runtime; none where there is no compiler or ninja.
-fn image() -> Option<&'static Path> {
+pub fn image() -> Option<&'static Path> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    IMAGE.get_or_init(make).as_deref()
-}
-
-fn make() -> Option<PathBuf> {
-    for program in ["ninja", "cc"] {
-        if Command::new(program).arg("--version").output().is_err() {
-            eprintln!("skipped: there is no {program}");
-            return None;
-        }
-    }
-    let folder = directory("exec kernel");
-    let [source, build, cache] = ["src", "build", "cache"].map(|name| folder.join(name));
-    for folder in [&source.join("migration"), &build.join("meson-info"), &cache] {
-        fs::create_dir_all(folder).expect("a directory of our own");
-    }
-    let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
-    write(source.join("VERSION"), "10.0.0\n");
-    write(source.join("trial.c"), include_str!("exec/trial.c"));
-    write(source.join("migration/ram.c"), "int ram;\n");
-    write(
-        build.join("meson-info/meson-info.json"),
-        r#"{"directories": {"source": "../src", "build": "."}}"#,
-    );
-    write(
-        build.join("compile_commands.json"),
-        r#"[{"directory": ".", "file": "../src/migration/ram.c",
-             "command": "cc -o ram.o -c ../src/migration/ram.c"}]"#,
-    );
-    write(
-        build.join("build.ninja"),
-        r#"
-rule c
- command = cc -O1 -g -fPIE -D_GNU_SOURCE -std=gnu11 -Wall -c $in -o $out
-rule c_LINKER
- command = cc -pie -o $out $in -pthread
-build trial.o: c ../src/trial.c
-build ram.o: c ../src/migration/ram.c
-build qemu-system-x86_64: c_LINKER trial.o ram.o
-default qemu-system-x86_64
-"#,
-    );
-    let ninja = Command::new("ninja").arg("-C").arg(&build).output().expect("it is there");
-    assert!(ninja.status.success(), "{}", String::from_utf8_lossy(&ninja.stdout));
-    let mut settings = Settings::built_in().expect("this executable is known").without_qemu();
-    for glue in &mut settings.glue {
-        glue.text = glue.text.replace("bqlcheck_main", "bqlcheck_trial");
-    }
-    let build = Build::open(&build).expect("it is finished");
-    Some(link(&build, &cache, &settings).expect("it links").path)
+    let sources = [("trial.c", include_str!("exec/trial.c"), "")];
+    IMAGE.get_or_init(|| trial(&directory("exec kernel"), &sources)).as_deref()
 }
 
 /// What became of a run.
-struct Outcome {
+pub struct Outcome {
     /// How often each ending was had, and the schedule of the first.
-    seen: BTreeMap<String, (usize, String)>,
+    pub seen: BTreeMap<String, (usize, String)>,
     /// All that was said.
-    text: String,
+    pub text: String,
+    /// The greatest resident size in KiB.
+    pub memory_kib: u64,
 }
 
-const NOTHING: &str = "0,0,0,0";
+pub const NOTHING: &str = "0,0,0,0";
 
-fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
+pub fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
     let mut command = Command::new(image);
     command.args([strategy, choices]).args(program.split(' '));
     let output = command.output().expect("it was just linked");
@@ -84,11 +39,14 @@ fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcome {
     for line in text.lines() {
         if let Some((many, rest)) = line.split_once(" x ") {
             let (ending, picked) = rest.rsplit_once(" replay").expect("its form");
-            let ending = places(image, ending);
+            let ending = freed(image, &places(image, ending));
             seen.insert(ending, (many.parse().expect("a number"), format!("replay{picked}")));
         }
     }
-    Outcome { seen, text }
+    let said = String::from_utf8(output.stderr).expect("text");
+    let memory = said.strip_prefix("memory ").and_then(|rest| rest.strip_suffix(" KiB\n"));
+    let memory_kib = memory.and_then(|number| number.parse().ok()).expect("its size");
+    Outcome { seen, text, memory_kib }
 }
 
 /// The functions at the offsets of a crash, innermost first, without what is ours;
@@ -115,9 +73,32 @@ fn places(image: &Path, ending: &str) -> String {
     format!("{} in {} {said}", what.join(" "), names.join(" < "))
 }
 
+/// The functions that freed what was written to later, in place of offsets.
+fn freed(image: &Path, ending: &str) -> String {
+    let Some((before, rest)) = ending.split_once(" freed at +") else { return ending.into() };
+    let (offset, after) = rest.split_once(' ').expect("what came of it");
+    let mut command = Command::new("addr2line");
+    command.arg("-fe").arg(image).arg(offset);
+    let names = String::from_utf8(command.output().expect("binutils").stdout).expect("text");
+    let name = names.lines().next().unwrap_or_default();
+    format!("{before} freed in {name} {after}")
+}
+
 /// Runs a program with seed 1 and compares how often it ended how.
 fn ends(strategy: &str, choices: &str, program: &str, expected: &[(usize, &str)]) {
-    let Some(image) = image() else { return };
+    if let Some(image) = image() {
+        ends_of(image, strategy, choices, program, expected);
+    }
+}
+
+/// The same of any program.
+pub fn ends_of(
+    image: &Path,
+    strategy: &str,
+    choices: &str,
+    program: &str,
+    expected: &[(usize, &str)],
+) {
     let outcome = run(image, strategy, choices, program);
     let seen: Vec<(usize, &str)> =
         outcome.seen.iter().map(|(ending, (many, _))| (*many, ending.as_str())).collect();
@@ -133,7 +114,8 @@ fn twins(program: &str, right: &str, wrong: &[(usize, &str)]) {
 #[test]
 fn a_mutex_keeps_others_out() {
     twins("mutex", r#"exit 0 "2""#, &[(67, r#"exit 0 "1""#), (133, r#"exit 0 "2""#)]);
-    twins("recursive", r#"exit 0 "0""#, &[(200, r#"quiet """#)]);
+    let recursive = r#"quiet ""; BQL003 main takes the heap, which it holds"#;
+    twins("recursive", r#"exit 0 "0""#, &[(200, recursive)]);
     twins("deadlock", r#"exit 0 "done""#, &[(145, r#"exit 0 "done""#), (55, r#"quiet """#)]);
 }
 
@@ -159,7 +141,11 @@ fn pipes_and_sockets_carry_what_was_sent() {
 
 #[test]
 fn threads_begin_end_and_are_joined() {
-    let wrong = [(101, r#"exit 0 "0""#), (99, r#"exit 0 "0said ""#)];
+    let wrong = [
+        (101, r#"exit 0 "0""#),
+        (42, r#"exit 0 "0said ""#),
+        (57, r#"exit 0 "0said "; BQL013 thread 2 is never joined"#),
+    ];
     twins("join", r#"exit 0 "said 7""#, &wrong);
     let wrong = [(133, r#"exit 0 "6 7 5""#), (67, r#"exit 0 "7 7 5""#)];
     twins("local", r#"exit 0 "6 6 5""#, &wrong);
@@ -286,7 +272,7 @@ fn the_list_of_wrapped_names_is_what_is_implemented() {
     };
     let mut implemented = BTreeSet::new();
     for text in folder("src/exec/kernel/wrap") {
-        implemented.extend(names(&text, "extern \"C\" fn __wrap_"));
+        implemented.extend(names(&text, "fn __wrap_"));
     }
     let glue = [folder("src/exec/glue"), folder("src/exec/glue/qemu")].concat();
     for text in glue {

@@ -2,6 +2,7 @@
 //! made-up build that is linked again and runs.
 
 use crate::cli::directory;
+use crate::made_build::{self, done, ninja, write};
 use bqlcheck::exec::link::{Build, Glue, Image, Kind, LinkError, Settings, link};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,53 +16,17 @@ struct Made {
     settings: Settings,
 }
 
-fn there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok();
-    if !there {
-        eprintln!("skipped: there is no {program}");
-    }
-    there
-}
-
-fn done(command: &mut Command) {
-    let output = command.output().expect("it is there");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn ninja(folder: &Path) {
-    done(Command::new("ninja").arg("-C").arg(folder));
-}
-
 /// A finished build; none where a compiler or ninja is missing.
 fn made(test: &str) -> Option<Made> {
-    if !there("ninja") || !there("cc") {
-        return None;
-    }
+    let sources = [
+        ("main.c", include_str!("exec/main.c")),
+        ("util.h", "int util(int n);\n#define FROM_QEMU 1\n"),
+        ("util.c", "#include \"util.h\"\nint util(int n) { return n + 1; }\n"),
+    ];
+    let flags = "env cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d";
     let folder = directory(&format!("exec link {test}"));
-    let [source, build, runtime, cache] =
-        ["src", "build", "runtime, of C", "cache"].map(|name| folder.join(name));
-    for folder in [&source.join("migration"), &build.join("meson-info"), &runtime, &cache] {
-        fs::create_dir_all(folder).expect("a directory of our own");
-    }
-    let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
-    write(source.join("VERSION"), "10.0.13\n");
-    write(source.join("main.c"), include_str!("exec/main.c"));
-    write(source.join("util.h"), "int util(int n);\n#define FROM_QEMU 1\n");
-    write(source.join("util.c"), "#include \"util.h\"\nint util(int n) { return n + 1; }\n");
-    write(source.join("migration/ram.c"), "int ram;\n");
-    write(
-        build.join("meson-info/meson-info.json"),
-        r#"{"directories": {"source": "../src", "build": "."}}"#,
-    );
-    write(
-        build.join("compile_commands.json"),
-        r#"[{"directory": ".", "file": "../src/migration/ram.c",
-             "command": "env cc -I../src -DFROM_FLAGS=1 -MD -MF ram.o.d -o ram.o -c ../src/migration/ram.c"}]"#,
-    );
     // A response file, a group, a blank and a dollar: all that a real one has.
-    write(
-        build.join("build.ninja"),
-        r#"
+    let ninja = r#"
 rule c
  command = cc -I../src -DWITH_SPACE='"a b"' -O1 -fPIE -MD -MF $out.d -c $in -o $out
  depfile = $out.d
@@ -81,9 +46,11 @@ build ram.o: c ../src/migration/ram.c
 build qemu-system-x86_64: c_LINKER main.o util.o ram.o
  ARGS = -pie
 default qemu-system-x86_64
-"#,
-    );
-    ninja(&build);
+"#;
+    let made_build::Made { source, build, cache } =
+        made_build::made(&folder, "10.0.13", &sources, flags, ninja)?;
+    let runtime = source.with_file_name("runtime, of C");
+    fs::create_dir_all(&runtime).expect("a directory of our own");
     write(runtime.join("runtime.c"), include_str!("exec/runtime.c"));
     done(
         Command::new("cc")

@@ -114,7 +114,7 @@ fn load(
 
 #[test]
 fn a_precopy_between_two_peers() {
-    for version in [Version::V7_2, Version::V10_0] {
+    for version in [Version::V7_2, Version::V10_0, Version::V10_2] {
         let mut destination = Destination::new(Asks::default());
         let ended = load(&mut destination, &Script::precopy(version));
         assert_eq!(ended, (Outcome::Completed, Outcome::Completed, None, 0));
@@ -124,7 +124,7 @@ fn a_precopy_between_two_peers() {
 
 #[test]
 fn a_postcopy_between_two_peers_answers_requests() {
-    for version in [Version::V7_2, Version::V10_0] {
+    for version in [Version::V7_2, Version::V10_0, Version::V10_2] {
         let script =
             Script { redirtied: vec![(0, 2)], section_pages: 1, ..Script::postcopy(version, 4) };
         let pages = vec![("ram".into(), 15), ("ram".into(), 2), ("ram".into(), 9)];

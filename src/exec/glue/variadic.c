@@ -17,16 +17,20 @@ int bqlcheck_open(const char *path, int flags, mode_t mode);
 void *bqlcheck_mremap(void *old, size_t old_size, size_t size, int flags, void *to);
 int bqlcheck_prctl(int option, long a, long b, long c, long d);
 
+/* The n arguments behind the last that has a name. */
+#define LONGS(a, n, last)                       \
+    long a[n];                                  \
+    va_list ap;                                 \
+                                                \
+    va_start(ap, last);                         \
+    for (int i = 0; i < (n); i++) {             \
+        a[i] = va_arg(ap, long);                \
+    }                                           \
+    va_end(ap)
+
 long __wrap_syscall(long nr, ...)
 {
-    long a[6];
-    va_list ap;
-
-    va_start(ap, nr);
-    for (int i = 0; i < 6; i++) {
-        a[i] = va_arg(ap, long);
-    }
-    va_end(ap);
+    LONGS(a, 6, nr);
     return bqlcheck_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -98,13 +102,6 @@ void *__wrap_mremap(void *old, size_t old_size, size_t size, int flags, ...)
 
 int __wrap_prctl(int option, ...)
 {
-    long a[4];
-    va_list ap;
-
-    va_start(ap, option);
-    for (int i = 0; i < 4; i++) {
-        a[i] = va_arg(ap, long);
-    }
-    va_end(ap);
+    LONGS(a, 4, option);
     return bqlcheck_prctl(option, a[0], a[1], a[2], a[3]);
 }

@@ -3,6 +3,7 @@
 //! the range back puts the allocator back.
 //! Must not know: who allocates.
 
+use super::freed;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,8 +17,6 @@ const MAPS: usize = 768 << 20;
 pub const PAGE: usize = 4096;
 /// Classes of block sizes: 16, 32 … 512, then powers of two.
 const CLASSES: usize = 64;
-/// Bytes that freed blocks are filled with.
-const POISON: u8 = 0xdd;
 const LIVE: u32 = 0x6c69_7665;
 const FREED: u32 = 0x6672_6565;
 
@@ -29,11 +28,46 @@ struct Header {
     class: u32,
     requested: u64,
     state: u32,
-    _pad: u32,
-    /// Of a freed block: the header of the one freed before.
-    next: usize,
+    /// Of a freed block: the header of the one freed before, in units of 16 bytes from
+    /// the arena's start; zero: none.
+    next: u32,
+    /// Where it was freed.
+    freed_at: usize,
 }
 const HEADER: usize = size_of::<Header>();
+
+impl Header {
+    fn next(&self) -> usize {
+        if self.next == 0 { 0 } else { BASE + self.next as usize * 16 }
+    }
+
+    /// Of a freed block: it may have been written to.
+    fn look(&self) {
+        let block = (&raw const *self).wrapping_add(1).cast();
+        // SAFETY: it was filled when it was freed.
+        unsafe { freed::look(block, self.requested as usize, self.freed_at) };
+    }
+}
+
+/// The blocks that are free now will be taken for those of the snapshot.
+pub fn settle() {
+    let state = state();
+    state.old = state.free;
+}
+
+/// Looks at all blocks that were freed since the snapshot.
+pub fn look() {
+    let state = state();
+    for (freed, old) in state.free.into_iter().zip(state.old) {
+        let mut at = freed;
+        while at != old {
+            // SAFETY: a header that `release` has put into the list.
+            let header = unsafe { &*(at as *const Header) };
+            header.look();
+            at = header.next();
+        }
+    }
+}
 
 /// At the arena's start.
 #[repr(C)]
@@ -43,6 +77,9 @@ struct State {
     /// Freed blocks by class: the header of the one freed last. Their links are not in
     /// the blocks, which are filled to the first byte.
     free: [usize; CLASSES],
+    /// How far down those lists are as they were at the snapshot: what is above was
+    /// freed since.
+    old: [usize; CLASSES],
     /// Freed ranges of pages, newest first: (start, bytes).
     ranges: [(usize, usize); 64],
 }
@@ -125,7 +162,11 @@ pub unsafe fn allocate(bytes: usize, align: usize) -> *mut u8 {
             }
             freed => {
                 let header = freed as *const Header;
-                state.free[class] = (*header).next;
+                state.free[class] = (*header).next();
+                if state.old[class] == freed {
+                    state.old[class] = state.free[class];
+                }
+                (*header).look();
                 freed - (*header).shift as usize
             }
         };
@@ -136,11 +177,12 @@ pub unsafe fn allocate(bytes: usize, align: usize) -> *mut u8 {
             class: class as u32,
             requested: bytes as u64,
             state: LIVE,
-            _pad: 0,
             next: 0,
+            freed_at: 0,
         };
         // The header lies right before the block, wherever that is.
         ((block - HEADER) as *mut Header).write(header);
+        super::race::fresh(block, bytes);
         block as *mut u8
     }
 }
@@ -168,8 +210,9 @@ unsafe fn header(block: *mut u8) -> Result<*mut Header, BadFree> {
     }
 }
 
-/// Frees a block, and fills it so that whoever uses it still is seen.
-pub unsafe fn release(block: *mut u8) -> Option<BadFree> {
+/// Frees a block, and fills it so that whoever uses it still is seen; `place` is that
+/// of the call.
+pub unsafe fn release(block: *mut u8, place: usize) -> Option<BadFree> {
     if block.is_null() {
         return None;
     }
@@ -180,13 +223,11 @@ pub unsafe fn release(block: *mut u8) -> Option<BadFree> {
             Err(bad) => return Some(bad),
         };
         let class = (*header).class as usize;
-        // Large blocks are stacks and buffers: filling them would cost more than
-        // what it finds.
-        let fill = ((*header).requested as usize).min(2048);
-        std::ptr::write_bytes(block, POISON, fill);
+        freed::fill(block, (*header).requested as usize);
         (*header).state = FREED;
+        (*header).freed_at = place;
         let state = state();
-        (*header).next = state.free[class];
+        (*header).next = (state.free[class].saturating_sub(BASE) / 16) as u32;
         state.free[class] = header as usize;
     }
     None
@@ -222,6 +263,7 @@ pub fn map(bytes: usize, zeroed: bool) -> Option<usize> {
             start
         }
     };
+    super::race::fresh(start, bytes);
     Some(start)
 }
 

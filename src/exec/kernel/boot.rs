@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::state::{Ending, Thread, Tid, kernel};
 use super::tasks::{self, Strategy};
-use super::{fault, process, snapshot, thread};
+use super::{fault, process, race, snapshot, thread};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::os::raw::{c_char, c_int};
@@ -26,6 +26,11 @@ pub struct Image {
 }
 
 impl Image {
+    /// Where its variables are.
+    pub fn variables(&self) -> std::ops::Range<usize> {
+        self.data_start..self.bss_end
+    }
+
     /// Where the executable lies in memory, from and to.
     pub fn code(&self) -> (usize, usize) {
         unsafe extern "C" fn first(
@@ -80,7 +85,7 @@ pub fn add_task(name: &str, body: Body) -> Tid {
 /// Adds a thread of the guest, of C: number 0 begins it, others write to its memory.
 pub fn add_guest(name: &str, nth: usize) -> Tid {
     let body = boot().image.expect("booted from an image").guest;
-    let tid = thread::spawn(kernel(), body, nth, true);
+    let tid = thread::spawn(kernel(), body, nth, true).expect("room for a few");
     kernel().threads[tid].name = name.into();
     tid
 }
@@ -107,11 +112,13 @@ pub fn start(
 ) -> Result<(), (Ending, String)> {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
-    // What an execution gives back, the next one wants again.
-    // SAFETY: two numbers of the allocator of this process.
+    // What an execution gives back, the next one wants again, and as it was: without
+    // bins of small blocks that have to be merged when a large one is freed.
+    // SAFETY: three numbers of the allocator of this process.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 1 << 20);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
     let boot = boot();
     boot.image = Some(image);
@@ -122,7 +129,7 @@ pub fn start(
     boot.arguments.push(std::ptr::null());
     let state = kernel();
     let body = main_thread as *const () as usize;
-    state.threads[0].context = Some(Context::new(true, body, 0, process::returned));
+    state.threads[0].context = Context::new(true, body, 0, process::returned);
     let seer = add_task("boot", task);
     kernel().ends_idle_after = Some(seer);
     tasks::run(Strategy::Steady, || {}, || false);
@@ -154,6 +161,7 @@ pub fn explore(strategy: Strategy, prepare: impl Fn() + 'static, end: impl Fn() 
     let begin = move || {
         boot().tasks.clear();
         snapshot::restore();
+        race::begin();
         prepare();
     };
     tasks::run(strategy, begin, end);

@@ -32,8 +32,8 @@ pub fn begin(timeouts: u32, eintr: u32, short: u32, spurious: u32) {
 }
 
 /// Above any thread's number: what is picked in place of one.
-const TIMEOUT: Tid = 1 << 12;
-const SPURIOUS: Tid = 1 << 13;
+const TIMEOUT: Tid = 1 << 24;
+const SPURIOUS: Tid = 1 << 25;
 /// One in so many calls that may, does.
 const RATE: usize = 8;
 /// The same where that is picked; of steps of all threads, and of calls.

@@ -7,8 +7,9 @@ use super::arena;
 use std::arch::{asm, naked_asm};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of a C stack. Pages that are not touched cost nothing.
-const STACK: usize = 512 << 10;
+/// Bytes of a C stack: a power of two with the page that its alignment may take.
+/// Pages that are not touched cost nothing.
+const STACK: usize = (512 << 10) - arena::PAGE;
 /// glibc's `struct pthread`, which lies above the thread pointer; more than any
 /// version has.
 const CONTROL: usize = 2304;
@@ -20,6 +21,8 @@ pub struct Context {
     sp: usize,
     /// Its thread pointer (%fs).
     fs: usize,
+    /// Its stack, if that is one of the arena that another thread may have next.
+    stack: usize,
 }
 
 /// The thread pointer that this process began with; the main thread keeps it.
@@ -116,45 +119,87 @@ unsafe extern "C" fn lowest_block(
     0
 }
 
+/// The first frame at the top of a stack: gives the stack pointer.
+///
+/// # Safety
+/// Nobody runs on the stack.
+unsafe fn lay_out(
+    top: usize,
+    body: usize,
+    argument: usize,
+    end: extern "C" fn(usize) -> !,
+) -> usize {
+    let sp = top - 128 - 8;
+    // r15, r14, r13, r12, rbx, rbp, then where to go on.
+    let first = first_frame as *const () as usize;
+    for (nth, word) in [0, end as usize, argument, body, 0, 0, first, 0].into_iter().enumerate() {
+        // SAFETY: within the stack.
+        unsafe { (sp as *mut usize).add(nth).write(word) };
+    }
+    // After six pops and the return the stack is aligned for a call.
+    assert_eq!((sp + 7 * 8) % 16, 0);
+    sp
+}
+
+/// A thread on a stack of `STACK` bytes, with `block` for its thread-local storage.
+///
+/// # Safety
+/// Both are large enough, and nobody uses them.
+unsafe fn begin(
+    stack: usize,
+    block: usize,
+    body: usize,
+    argument: usize,
+    end: extern "C" fn(usize) -> !,
+) -> Context {
+    let (below, image) = (BELOW.load(Ordering::Relaxed), IMAGE.load(Ordering::Relaxed));
+    // SAFETY: see above.
+    unsafe {
+        std::ptr::copy_nonoverlapping(image as *const u8, block as *mut u8, below + CONTROL);
+        let fs = block + below;
+        // The thread pointer points at itself; the words beside it (the vector of
+        // dynamic blocks, the descriptor) stay those of the OS thread.
+        (fs as *mut usize).write(fs);
+        Context { sp: lay_out(stack + STACK, body, argument, end), fs, stack }
+    }
+}
+
 impl Context {
     /// A thread that will call `body` with `argument` and hand what that returns
     /// to `end`. The main thread keeps the thread pointer of the process, since
-    /// constructors have left addresses of its storage in QEMU's lists.
+    /// constructors have left addresses of its storage in QEMU's lists. None if the
+    /// arena is full.
     pub fn new(
         main: bool,
         body: usize,
         argument: usize,
         end: extern "C" fn(usize) -> !,
-    ) -> Context {
+    ) -> Option<Context> {
         prepare();
-        // SAFETY: both blocks are fresh and large enough for what is written.
+        // SAFETY: both blocks are fresh and as large as `lay_out` has it.
         unsafe {
-            let stack = arena::allocate(if main { 4 * STACK } else { STACK }, 4096);
-            let top = stack as usize + if main { 4 * STACK } else { STACK };
-            let frame = (top - 128 - 8) as *mut usize;
-            // r15, r14, r13, r12, rbx, rbp, then where to go on.
-            for (nth, word) in
-                [0, end as usize, argument, body, 0, 0, first_frame as *const () as usize, 0]
-                    .into_iter()
-                    .enumerate()
-            {
-                frame.add(nth).write(word);
-            }
-            // After six pops and the return the stack is aligned for a call.
-            assert_eq!((frame as usize + 7 * 8) % 16, 0);
-            let sp = frame as usize;
             if main {
-                return Context { sp, fs: HOME.load(Ordering::Relaxed) };
+                let stack = arena::allocate(4 * STACK, 4096) as usize;
+                let fs = HOME.load(Ordering::Relaxed);
+                let sp = lay_out(stack + 4 * STACK, body, argument, end);
+                return Some(Context { sp, fs, stack: 0 });
             }
-            let (below, image) = (BELOW.load(Ordering::Relaxed), IMAGE.load(Ordering::Relaxed));
-            let block = arena::allocate(below + CONTROL, 64);
-            std::ptr::copy_nonoverlapping(image as *const u8, block, below + CONTROL);
-            let fs = block as usize + below;
-            // The thread pointer points at itself; the words beside it (the vector
-            // of dynamic blocks, the descriptor) stay those of the OS thread.
-            (fs as *mut usize).write(fs);
-            Context { sp, fs }
+            let stack = arena::allocate(STACK, 4096);
+            let block = arena::allocate(BELOW.load(Ordering::Relaxed) + CONTROL, 64);
+            let room = !stack.is_null() && !block.is_null();
+            room.then(|| begin(stack as usize, block as usize, body, argument, end))
         }
+    }
+
+    /// The same with the stack and the storage of a thread that has ended.
+    pub fn again(self, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
+        // SAFETY: both are of `new`, and nobody uses them any more.
+        unsafe { begin(self.stack, self.fs - BELOW.load(Ordering::Relaxed), body, argument, end) }
+    }
+
+    /// Whether another thread can have its stack, once this one has ended.
+    pub fn has_own_stack(&self) -> bool {
+        self.stack != 0
     }
 
     /// A task of ours that will call `body`, which does not return, with `argument`.
@@ -166,7 +211,7 @@ impl Context {
             // SAFETY: the top of the stack, as in `new`.
             unsafe { (sp as *mut usize).add(nth).write(word) };
         }
-        Context { sp, fs: HOME.load(Ordering::Relaxed) }
+        Context { sp, fs: HOME.load(Ordering::Relaxed), stack: 0 }
     }
 
     /// Goes on at `to`, until somebody switches to what is then at `save`.
@@ -186,7 +231,7 @@ impl Context {
     /// The host's side: the stack of the process.
     pub fn host() -> Context {
         prepare();
-        Context { sp: 0, fs: HOME.load(Ordering::Relaxed) }
+        Context { sp: 0, fs: HOME.load(Ordering::Relaxed), stack: 0 }
     }
 }
 

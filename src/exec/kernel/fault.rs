@@ -50,10 +50,11 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
                 registers[libc::REG_RIP as usize] = entry as *const () as i64;
             } else {
                 uffd::bring(state, address & !4095, None);
+                uffd::touch(state, address);
             }
             return;
         }
-        if snapshot::touch(address) {
+        if uffd::touch(state, address) || snapshot::touch(address) {
             return;
         }
     }

@@ -89,6 +89,22 @@ impl Files {
         self.pipes.len() - 1
     }
 
+    /// What a `Key::File` stands for, in words.
+    pub fn what(&self, key: usize) -> &'static str {
+        let pipe = key & u32::MAX as usize;
+        let end = |file: &&File| match file {
+            File::Stream { from, to, .. } => *from == Some(pipe) || *to == Some(pipe),
+            _ => false,
+        };
+        match if key >> 32 != 0 { self.all.iter().find(end) } else { self.all.get(key) } {
+            Some(File::Stream { local, remote, .. }) if *local == *remote => "a pipe",
+            Some(File::Stream { .. } | File::Socket { .. }) => "the network",
+            Some(File::Counter { .. }) => "an eventfd",
+            Some(File::Faults { .. }) => "a fault at userfaultfd",
+            Some(File::Silent | File::Closed) | None => "a file",
+        }
+    }
+
     /// The lowest free descriptor, for `file`.
     pub fn install(&mut self, file: usize, nonblocking: bool) -> i32 {
         let open = Some(Open { file, nonblocking });

@@ -64,6 +64,11 @@ fn rwlock(address: usize) -> &'static mut Rwlock {
     unsafe { &mut *(address as *mut Rwlock) }
 }
 
+/// Whether a writer has the read-write lock at `address`.
+pub fn written(address: usize) -> bool {
+    rwlock(address).writer != 0
+}
+
 fn word(address: usize) -> &'static mut u32 {
     // SAFETY: QEMU gave the address of a sem_t, a spin lock or a once control, each
     // of which begins with such a word.

@@ -14,14 +14,17 @@
 pub mod arena;
 pub mod boot;
 pub mod choices;
+pub mod cleanup;
 pub mod clock;
 pub mod context;
 pub mod fault;
 pub mod file;
+pub mod freed;
 mod key;
 pub mod locks;
 pub mod pick;
 pub mod process;
+pub mod race;
 pub mod snapshot;
 pub mod socket;
 pub mod state;

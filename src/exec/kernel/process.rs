@@ -4,7 +4,7 @@
 
 use super::state::{Ending, Tid, kernel};
 use super::sync::Op;
-use super::{tasks, trail};
+use super::{cleanup, tasks, trail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A function of C that accesses a device, as a vCPU (`glue/qemu/mmio.c`); zero: the
@@ -45,6 +45,16 @@ pub fn call(mut op: Op) -> isize {
     }
 }
 
+/// Another thread may go on before an access to memory.
+pub fn point() {
+    let tid = kernel().current;
+    set_running(false);
+    if !tasks::point(tid) {
+        tasks::leave(tid);
+    }
+    set_running(true);
+}
+
 /// The execution ended: this thread does not go on.
 pub extern "C" fn never() -> ! {
     loop {
@@ -52,26 +62,9 @@ pub extern "C" fn never() -> ! {
     }
 }
 
-/// A thread's function has returned: what it keeps by key is destroyed, until
-/// nothing is left or it was tried often enough (PTHREAD_DESTRUCTOR_ITERATIONS).
+/// A thread's function has returned.
 pub extern "C" fn returned(value: usize) -> ! {
-    for _ in 0..4 {
-        let mut any = false;
-        for key in 0..kernel().keys.len() {
-            let state = kernel();
-            let kept = state.threads[state.current].specific.get_mut(key).map(std::mem::take);
-            let destructor = state.keys[key].filter(|destructor| *destructor != 0);
-            if let (Some(kept), Some(destructor)) = (kept.filter(|kept| *kept != 0), destructor) {
-                any = true;
-                // SAFETY: what pthread_key_create was given.
-                let destructor: extern "C" fn(usize) = unsafe { std::mem::transmute(destructor) };
-                destructor(kept);
-            }
-        }
-        if !any {
-            break;
-        }
-    }
+    cleanup::destroy();
     call(Op::End(value));
     never()
 }

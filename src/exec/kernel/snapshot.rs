@@ -8,12 +8,19 @@ use super::state::{Kernel, kernel};
 use super::uffd;
 use std::cell::UnsafeCell;
 
+/// Bytes behind the arena's pages in use that are watched as well, though they are
+/// only zero: those few that an execution touches are made zero again faster than
+/// the system takes them back and gives them anew.
+const FRESH: usize = 16 << 20;
+
 /// A range of memory with its copy.
 struct Range {
     start: usize,
     copy: Vec<u8>,
     /// By page: whether it was ever written to.
     hot: Vec<bool>,
+    /// By page: whether it is nothing but zeros.
+    zero: Vec<bool>,
     /// Whether the pages are protected until then.
     tracked: bool,
 }
@@ -23,7 +30,20 @@ struct Snapshot {
     /// (range, first page, pages) of neighbours that are hot.
     runs: Vec<(usize, usize, usize)>,
     stale: bool,
+    /// Pages that are hot, and as they were: none of the runs has them.
+    skipped: Vec<usize>,
     kernel: Kernel,
+}
+
+impl Snapshot {
+    /// Whether the page at `address` was nothing but zeros.
+    fn is_zero(&self, address: usize) -> bool {
+        let has = |range: &&Range| {
+            range.tracked && (range.start..range.start + range.copy.len()).contains(&address)
+        };
+        let range = self.ranges.iter().find(has);
+        range.is_some_and(|range| range.zero[(address - range.start) / PAGE])
+    }
 }
 
 struct Global(UnsafeCell<Option<Snapshot>>);
@@ -47,45 +67,57 @@ fn protect(start: usize, bytes: usize, writable: bool) {
 /// to), and of the main thread's thread-local storage `storage`.
 pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     let state = kernel();
+    arena::settle();
     uffd::settle(state);
     let missing = state.clone();
-    uffd::present_all(state);
+    uffd::present_all(state, |_| false);
+    uffd::missing_pages(&missing).iter().for_each(|page| arena::zero(*page, PAGE));
     let mut ranges = Vec::new();
-    for (start, bytes) in arena::used() {
-        ranges.push(range(start, start + bytes, true));
+    for ((start, bytes), fresh) in arena::used().into_iter().zip([0, FRESH]) {
+        ranges.push(range(start, start + bytes, fresh, true));
     }
     for (start, end) in variables {
         // Whole pages are tracked, the rest is always copied.
         let (first, last) = (start.next_multiple_of(PAGE), end & !(PAGE - 1));
         if first < last {
-            ranges.push(range(first, last, true));
-            ranges.push(range(*start, first, false));
-            ranges.push(range(last, *end, false));
+            ranges.push(range(first, last, 0, true));
+            ranges.push(range(*start, first, 0, false));
+            ranges.push(range(last, *end, 0, false));
         } else {
-            ranges.push(range(*start, *end, false));
+            ranges.push(range(*start, *end, 0, false));
         }
     }
-    ranges.push(range(storage.0, storage.1, false));
+    // A program may have none.
+    if storage.0 < storage.1 {
+        ranges.push(range(storage.0, storage.1, 0, false));
+    }
     for range in &ranges {
         if range.tracked {
             protect(range.start, range.copy.len(), false);
         }
     }
-    let snapshot = Snapshot { ranges, runs: Vec::new(), stale: true, kernel: missing };
+    let (runs, skipped) = (Vec::new(), Vec::new());
+    let snapshot = Snapshot { ranges, runs, stale: true, skipped, kernel: missing };
     // SAFETY: one OS thread.
     unsafe { *SNAPSHOT.0.get() = Some(snapshot) };
     *state = self::snapshot().expect("just taken").kernel.clone();
     for page in uffd::missing_pages(state) {
         touch(page);
     }
-    uffd::protect_all(state);
+    uffd::protect_all(state, Vec::new());
 }
 
-fn range(start: usize, end: usize, tracked: bool) -> Range {
+fn range(start: usize, end: usize, fresh: usize, tracked: bool) -> Range {
+    // Zeros that nobody writes to take no memory.
+    let mut copy = vec![0; end - start + fresh];
     // SAFETY: memory of the image that is mapped and readable.
-    let copy = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) }.to_vec();
+    let now = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) };
+    copy[..now.len()].copy_from_slice(now);
     let pages = copy.len().div_ceil(PAGE);
-    Range { start, copy, hot: vec![!tracked; pages], tracked }
+    // A page of what is fresh is zero, and is read here no more than anywhere.
+    let zero = copy[..now.len()].chunks(PAGE).map(|page| page.iter().all(|byte| *byte == 0));
+    let zero: Vec<bool> = zero.chain(std::iter::repeat(true)).take(pages).collect();
+    Range { start, copy, hot: vec![!tracked; pages], zero, tracked }
 }
 
 /// Whether a snapshot was taken.
@@ -113,12 +145,13 @@ pub fn touch(address: usize) -> bool {
 /// Puts memory and kernel back.
 pub fn restore() {
     let state = kernel();
-    uffd::present_all(state);
     let snapshot = snapshot().expect("one was taken");
+    let kept = uffd::present_all(state, |page| snapshot.is_zero(page));
     // The arena's second range is that of pages.
     arena::give_back(snapshot.ranges[1].start + snapshot.ranges[1].copy.len());
-    if std::mem::take(&mut snapshot.stale) {
-        snapshot.runs = runs(&snapshot.ranges);
+    if std::mem::take(&mut snapshot.stale) || kept != snapshot.skipped {
+        snapshot.runs = runs(&snapshot.ranges, &kept);
+        snapshot.skipped.clone_from(&kept);
     }
     for (range, first, pages) in &snapshot.runs {
         let range = &snapshot.ranges[*range];
@@ -134,7 +167,7 @@ pub fn restore() {
         }
     }
     state.clone_from(&snapshot.kernel);
-    uffd::protect_all(state);
+    uffd::protect_all(state, kept);
 }
 
 /// After memory was put back: the first address that is not as it was.
@@ -149,10 +182,11 @@ pub fn difference() -> Option<usize> {
     None
 }
 
-fn runs(ranges: &[Range]) -> Vec<(usize, usize, usize)> {
+fn runs(ranges: &[Range], skipped: &[usize]) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (nth, range) in ranges.iter().enumerate() {
-        for page in (0..range.hot.len()).filter(|page| range.hot[*page]) {
+        let skips = |page: usize| skipped.binary_search(&(range.start + page * PAGE)).is_ok();
+        for page in (0..range.hot.len()).filter(|page| range.hot[*page] && !skips(*page)) {
             match runs.last_mut() {
                 Some(last) if last.0 == nth && last.1 + last.2 == page => last.2 += 1,
                 _ => runs.push((nth, page, 1)),

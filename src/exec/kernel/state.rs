@@ -4,9 +4,11 @@
 //! Must not know: who schedules.
 
 use super::choices::Choices;
+use super::cleanup::Cleanup;
 use super::clock::Instant;
 use super::context::Context;
 use super::file::Files;
+use super::freed::Written;
 pub use super::key::{Key, Waits};
 use super::sync::Op;
 use super::trail::Trail;
@@ -52,13 +54,15 @@ pub struct Thread {
     pub idle: bool,
     /// Somebody has joined it.
     pub joined: bool,
+    /// What is left to be done when it ends.
+    pub cleanup: Cleanup,
 }
 
 impl Thread {
     /// Whether it can run.
     #[inline]
     pub fn ready(&self) -> bool {
-        self.waits.is_empty() && self.returned.is_none()
+        self.waits.is_empty() & self.returned.is_none()
     }
 }
 
@@ -82,12 +86,24 @@ pub enum Ending {
 pub struct Stall {
     pub holder: Tid,
     pub wait: Key,
+    /// What that is, if a file.
+    pub file: Option<&'static str>,
     /// A vCPU that waits for the BQL.
     pub vcpu: Option<Tid>,
     /// Steps of the environment for which the BQL was held, without being released.
     pub ticks: u64,
     /// Of these, those for which a vCPU waited.
     pub vcpu_ticks: u64,
+    /// Where that was, if steps are recorded.
+    pub at: Option<Place>,
+}
+
+/// A place in a recording: a thread's calls, and how many steps there were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub tid: Tid,
+    pub frames: Vec<usize>,
+    pub steps: usize,
 }
 
 /// A mutex used as none may be.
@@ -167,6 +183,8 @@ pub struct Kernel {
     pub misuses: Vec<(Misuse, Tid, usize)>,
     /// The states that the migration has gone through.
     pub trail: Trail,
+    /// Memory that was written to after it was freed.
+    pub written: Vec<Written>,
     /// What was found on the way.
     pub noted: Vec<crate::exec::judge::Breach>,
     /// Operations with their callers, if they are to be kept.
@@ -252,9 +270,18 @@ impl Kernel {
         let vcpu =
             self.threads.iter().position(|thread| thread.vcpu && thread.waits.contains(&lock));
         let mut stall = match self.stall.take() {
-            Some(stall) if stall.holder == holder => Stall { wait, ..stall },
-            _ => Stall { holder, wait, vcpu: None, ticks: 0, vcpu_ticks: 0 },
+            Some(stall) if stall.holder == holder => stall,
+            _ => Stall { holder, wait, file: None, vcpu: None, ticks: 0, vcpu_ticks: 0, at: None },
         };
+        stall.wait = wait;
+        stall.file = match wait {
+            Key::File(file) => Some(self.files.what(file)),
+            _ => None,
+        };
+        stall.at = self.recording.as_ref().map(|steps| {
+            let frames = self.threads[holder].frames.clone();
+            Place { tid: holder, frames, steps: steps.len() }
+        });
         stall.ticks += 1;
         stall.vcpu = vcpu.or(stall.vcpu);
         stall.vcpu_ticks += u64::from(vcpu.is_some());

@@ -264,7 +264,8 @@ impl Op {
                 all.len() as isize
             }
             Op::Spawn { body, argument, detached } => {
-                thread::spawn(kernel, *body, *argument, *detached) as isize
+                let spawned = thread::spawn(kernel, *body, *argument, *detached);
+                spawned.map_or(-EAGAIN as isize, |tid| tid as isize)
             }
             Op::Join(other) => return thread::join(kernel, tid, *other),
             Op::End(value) => {

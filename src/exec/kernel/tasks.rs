@@ -8,9 +8,9 @@ use super::choices::{self, Choices};
 use super::context::{Context, Stack};
 use super::pick::Picker;
 pub use super::pick::Strategy;
-use super::process;
 use super::state::{Ending, Key, Step, Tid, kernel};
 use super::sync::{self, Op};
+use super::{process, race};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -109,6 +109,7 @@ fn execution() {
     let run = current_run();
     run.stacks.extend(run.tasks.drain(..).map(|(_, stack, _)| stack));
     run.on = false;
+    super::arena::look();
 }
 
 /// Whether an execution is on; in constructors of the image there is none.
@@ -124,11 +125,17 @@ fn pick(current: Tid) -> Option<Tid> {
         if kernel.over.is_some() {
             return None;
         }
-        run.ready.clear();
-        let ready = kernel.threads.iter().enumerate().filter(|(_, thread)| thread.ready());
-        run.ready.extend(ready.map(|(tid, _)| tid));
-        let of_qemu = |tid: &Tid| !kernel.threads[*tid].scenario;
-        if kernel.bql != 0 && !run.ready.iter().any(of_qemu) {
+        // Without a branch on what no processor can foresee.
+        run.ready.resize(kernel.threads.len(), 0);
+        let (mut many, mut of_qemu) = (0, false);
+        for (tid, thread) in kernel.threads.iter().enumerate() {
+            let ready = thread.ready();
+            run.ready[many] = tid;
+            many += usize::from(ready);
+            of_qemu |= ready & !thread.scenario;
+        }
+        run.ready.truncate(many);
+        if kernel.bql != 0 && !of_qemu {
             kernel.tick();
         }
         if kernel.choices != Choices::default() {
@@ -227,6 +234,7 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         kernel.steps += 1;
         let contended =
             kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
+        race::before(kernel, tid, op);
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;
         if kernel.recording.is_some() {
@@ -250,12 +258,14 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         if of_qemu {
             choices::shorten(kernel, op);
         }
+        race::before(kernel, tid, op);
         let mut result = op.attempt(kernel, tid);
         if of_qemu {
             choices::shortened(kernel, result.is_some());
             result = result.or_else(|| choices::interrupt(kernel, tid, op));
         }
         if let Some(result) = result {
+            race::after(kernel, tid, op, result);
             kernel.threads[tid].pending = 0;
             if kernel.recording.is_some() {
                 record(tid, op, waited);
@@ -264,6 +274,16 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         }
         waited = true;
     }
+}
+
+/// A place to switch before an access to memory; false: the execution is over.
+pub fn point(tid: Tid) -> bool {
+    let kernel = kernel();
+    kernel.steps += 1;
+    if kernel.steps > STEPS {
+        kernel.end(Ending::Steps);
+    }
+    switch(tid)
 }
 
 /// Keeps an operation for a witness, with the callers that `process::call` left.

@@ -5,16 +5,24 @@ use super::context::Context;
 use super::process;
 use super::state::{Kernel, Key, Misuse, Thread, Tid};
 
-/// A new thread that calls `body`.
-pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Tid {
+/// A new thread that calls `body`; none if there is no room for its stack.
+pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Option<Tid> {
     let tid = kernel.threads.len();
+    let ended = |thread: &&mut Thread| {
+        thread.returned.is_some() && thread.context.is_some_and(|context| context.has_own_stack())
+    };
+    // The stack of one that has ended, which has handed over for the last time.
+    let context = match kernel.threads.iter_mut().find(ended).and_then(|t| t.context.take()) {
+        Some(context) => context.again(body, argument, process::returned),
+        None => Context::new(false, body, argument, process::returned)?,
+    };
     kernel.threads.push(Thread {
         name: format!("thread {tid}"),
-        context: Some(Context::new(false, body, argument, process::returned)),
+        context: Some(context),
         detached,
         ..Thread::default()
     });
-    tid
+    Some(tid)
 }
 
 /// The thread has returned `value`.

@@ -7,7 +7,8 @@ use super::boot::{self, Image};
 use super::choices::Choices;
 use super::state::{Ending, kernel};
 use super::tasks::{self, Strategy};
-use super::{process, snapshot};
+use super::{process, race, snapshot};
+use crate::exec::judge;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::raw::{c_char, c_int};
@@ -60,18 +61,37 @@ pub unsafe extern "C" fn bqlcheck_trial(
     }
     let all: Rc<RefCell<BTreeMap<String, (usize, String)>>> = Rc::default();
     let seen = all.clone();
+    let races: Rc<RefCell<BTreeMap<String, usize>>> = Rc::default();
+    let (base, met) = (image.code().0, races.clone());
     let end = move || {
+        for race in race::found() {
+            let side = |access: &race::Access| {
+                format!("{:?} +{:x}", access.kind, access.site.saturating_sub(base))
+            };
+            let (one, two) = (side(&race.first), side(&race.second));
+            let pair = if one < two { format!("{one} {two}") } else { format!("{two} {one}") };
+            *met.borrow_mut().entry(pair).or_default() += 1;
+        }
         let state = kernel();
         let ending = state.over.clone().unwrap_or(Ending::Quiet);
-        let text = format!("{} {:?}", ended(image, &ending), state.said);
+        let text = format!("{} {:?}{}", ended(image, &ending), state.said, broken(image));
         let mut seen = seen.borrow_mut();
         let first = || (0, tasks::picked().iter().map(|tid| format!(",{tid}")).collect());
         seen.entry(text).or_insert_with(first).0 += 1;
         true
     };
+    if race::linked() {
+        race::learn(true);
+        boot::explore(Strategy::Random { seed: 0, executions: 32 }, || {}, || true);
+        race::learn(false);
+    }
     boot::explore(strategy, move || kernel().choices = choices, end);
     for (text, (many, picked)) in all.borrow().iter() {
         println!("{many} x {text} replay{picked}");
+    }
+    eprintln!("memory {} KiB", crate::memory::peak_rss_kib());
+    for (pair, many) in races.borrow().iter() {
+        println!("{many} races {pair}");
     }
     println!("schedules {:016x}", tasks::schedules());
     snapshot::restore();
@@ -80,6 +100,30 @@ pub unsafe extern "C" fn bqlcheck_trial(
         Some(address) => println!("memory differs at {address:#x}"),
     }
     0
+}
+
+/// What it broke besides: `; BQL013 thread 1 is never joined`.
+fn broken(image: &'static Image) -> String {
+    let state = kernel();
+    let mut all = judge::misuses(state, &Places(image));
+    if matches!(state.over, Some(Ending::Exit(_))) {
+        all.extend(judge::never_joined(state));
+    }
+    all.iter().map(|breach| format!("; {} {}", breach.rule.code(), breach.message)).collect()
+}
+
+/// Functions by their offset, and no names of variables.
+struct Places(&'static Image);
+
+impl judge::Names for Places {
+    fn object(&self, address: usize) -> String {
+        let (code, variables) = (self.0.code(), self.0.variables());
+        match () {
+            () if variables.contains(&address) => "a variable".into(),
+            () if (code.0..code.1).contains(&address) => format!("+{:x}", address - code.0),
+            () => "the heap".into(),
+        }
+    }
 }
 
 /// In a word, and where: offsets in the image, innermost first.

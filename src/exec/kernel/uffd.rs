@@ -1,12 +1,15 @@
 //! userfaultfd: pages that are not there yet, who is told, and how they come. A
-//! missing page is protected, so that whoever touches it faults, in C or not.
+//! missing page is protected, so that whoever touches it faults, in C or not. It
+//! stays so when it has come, until somebody touches it: QEMU itself touches few
+//! pages of a guest, and each change of protection is a call of the system.
 //! Must not know: who serves the faults.
 
 use super::arena::{self, PAGE};
 use super::file::{File, error};
-use super::state::{Kernel, Key, Tid};
+use super::state::{Kernel, Key, Tid, kernel};
 use libc::{EBADF, EEXIST, EINVAL};
-use std::collections::BTreeSet;
+use std::cell::UnsafeCell;
+use std::collections::BTreeMap;
 
 /// Bytes of a `struct uffd_msg`.
 pub const MESSAGE: usize = 32;
@@ -23,17 +26,43 @@ const MODE_DONTWAKE: u64 = 1;
 /// MISSING_HUGETLBFS, MISSING_SHMEM, THREAD_ID.
 const FEATURES: u64 = 1 << 4 | 1 << 5 | 1 << 8;
 
+/// What a protected page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// Who touches it has to wait.
+    Missing,
+    /// It has come, as zeros or as a page of `CONTENTS`, and was not touched since.
+    Come(Option<usize>),
+}
+
 /// Which pages are missing, and who is told of faults.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    missing: BTreeSet<usize>,
+    /// Those that are protected, and no others are.
+    pages: BTreeMap<usize, Page>,
+    /// How many of them are missing.
+    missing: usize,
     /// Ranges that were ever discarded: start, bytes.
     discarded: Vec<(usize, usize)>,
+    /// Pages of `CONTENTS` in use.
+    contents: usize,
     /// (file, start, end).
     ranges: Vec<(usize, usize, usize)>,
     /// The largest range that was ever registered, which is the guest's RAM: start,
     /// bytes.
     pub largest: (usize, usize),
+}
+
+/// Contents of pages that have come and that nobody has touched since.
+struct Contents(UnsafeCell<Vec<Box<[u8; PAGE]>>>);
+// SAFETY: one OS thread.
+unsafe impl Sync for Contents {}
+static CONTENTS: Contents = Contents(UnsafeCell::new(Vec::new()));
+
+/// They are kept from one execution to the next, for their room.
+fn contents() -> &'static mut Vec<Box<[u8; PAGE]>> {
+    // SAFETY: one OS thread, and no reference is kept.
+    unsafe { &mut *CONTENTS.0.get() }
 }
 
 /// An `ioctl` on a userfaultfd.
@@ -61,30 +90,35 @@ fn protect(page: usize, bytes: usize, readable: bool) {
     unsafe { libc::mprotect(page as *mut _, bytes, protection) };
 }
 
+/// Protects pages, ascending, neighbours at once.
+fn protect_each(pages: &[usize], readable: bool) {
+    for run in pages.chunk_by(|one, next| one + PAGE == *next) {
+        protect(run[0], run.len() * PAGE, readable);
+    }
+}
+
 /// The system may take these pages back (`MADV_DONTNEED`): they are not there, and
 /// whoever touches them finds zeros, or is made to wait if they are registered.
 pub fn discard(kernel: &mut Kernel, start: usize, bytes: usize) {
+    let mut fresh = Vec::new();
     for page in (start..start + bytes).step_by(PAGE) {
         super::snapshot::touch(page);
+        let watched = told(kernel, page).is_some();
+        match state(kernel, page) {
+            None if watched => fresh.push(page),
+            None => continue,
+            Some(_) => {}
+        }
+        put(kernel, page, Some(if watched { Page::Missing } else { Page::Come(None) }));
     }
     give_back(start, bytes);
-    let missing: Vec<usize> =
-        (start..start + bytes).step_by(PAGE).filter(|page| told(kernel, *page).is_some()).collect();
-    protect_each(&missing, false);
-    kernel.faults.missing.extend(missing);
+    protect_each(&fresh, false);
     kernel.faults.discarded.push((start, bytes));
 }
 
 fn give_back(start: usize, bytes: usize) {
     // SAFETY: whole pages of the arena.
     unsafe { libc::madvise(start as *mut _, bytes, libc::MADV_DONTNEED) };
-}
-
-/// Protects pages, ascending, neighbours at once.
-fn protect_each(pages: &[usize], readable: bool) {
-    for run in pages.chunk_by(|one, next| one + PAGE == *next) {
-        protect(run[0], run.len() * PAGE, readable);
-    }
 }
 
 /// Those pages of a range that were discarded and that nobody has touched since,
@@ -103,61 +137,110 @@ fn absent(kernel: &Kernel, start: usize, end: usize) -> Vec<usize> {
         let pages = (first..last).step_by(PAGE).zip(&there);
         absent.extend(pages.filter(|(_, there)| **there & 1 == 0).map(|(page, _)| page));
     }
+    // One that is missing already stays so, one with a content is there.
+    absent.retain(|page| matches!(state(kernel, *page), None | Some(Page::Come(None))));
     absent.sort_unstable();
     absent.dedup();
     absent
 }
 
+/// What a page is from now on; gives what it was.
+fn put(kernel: &mut Kernel, page: usize, state: Option<Page>) -> Option<Page> {
+    let faults = &mut kernel.faults;
+    let before = match state {
+        Some(state) => faults.pages.insert(page, state),
+        None => faults.pages.remove(&page),
+    };
+    faults.missing += usize::from(state == Some(Page::Missing));
+    faults.missing -= usize::from(before == Some(Page::Missing));
+    before
+}
+
+/// What is known of the page that `address` lies in.
+fn state(kernel: &Kernel, address: usize) -> Option<Page> {
+    kernel.faults.pages.get(&(address & !(PAGE - 1))).copied()
+}
+
+/// A page that is there, or that nobody has to wait for, was touched: false if it is
+/// not protected, or missing.
+pub fn touch(kernel: &mut Kernel, address: usize) -> bool {
+    let page = address & !(PAGE - 1);
+    let content = match state(kernel, page) {
+        None | Some(Page::Missing) => return false,
+        Some(Page::Come(content)) => content,
+    };
+    put(kernel, page, None);
+    protect(page, PAGE, true);
+    // SAFETY: a whole page of the arena, which can be written to now.
+    unsafe { *(page as *mut [u8; PAGE]) = content.map_or([0; PAGE], |nth| *contents()[nth]) };
+    true
+}
+
 /// Before memory is copied, which touches all of it: what was discarded and is not
-/// there is kept, page by page.
+/// there is kept, page by page; what has come is put in its place.
 pub fn settle(kernel: &mut Kernel) {
     let absent = absent(kernel, 0, usize::MAX);
     let runs = absent.chunk_by(|one, next| one + PAGE == *next);
     kernel.faults.discarded = runs.map(|run| (run[0], run.len() * PAGE)).collect();
+    for page in missing_pages(kernel) {
+        if matches!(state(kernel, page), Some(Page::Come(_))) {
+            touch(kernel, page);
+        }
+    }
 }
 
 /// A range is registered: those of its pages that are not there are missing.
 fn register(kernel: &mut Kernel, start: usize, end: usize) {
     let missing = absent(kernel, start, end);
-    // They will come soon: having room for all of them at once is cheaper.
-    for run in missing.chunk_by(|one, next| one + PAGE == *next) {
-        // SAFETY: whole pages of the arena. Where the system does not know how, each
-        // page has its own fault.
-        unsafe { libc::madvise(run[0] as *mut _, run.len() * PAGE, libc::MADV_POPULATE_WRITE) };
+    let open: Vec<usize> =
+        missing.iter().copied().filter(|page| state(kernel, *page).is_none()).collect();
+    protect_each(&open, false);
+    for page in missing {
+        put(kernel, page, Some(Page::Missing));
     }
-    protect_each(&missing, false);
-    kernel.faults.missing.extend(missing);
 }
 
 /// Pages are unmapped: what replaces them is not missing.
 pub fn forget(kernel: &mut Kernel, start: usize, bytes: usize) {
     kernel.faults.discarded.retain(|(from, size)| from + size <= start || start + bytes <= *from);
-    if kernel.faults.missing.range(start..start + bytes).next().is_some() {
-        kernel.faults.missing.retain(|page| !(start..start + bytes).contains(page));
-        protect(start, bytes, true);
+    let range = kernel.faults.pages.range(start..start + bytes);
+    let gone: Vec<usize> = range.map(|(page, _)| *page).collect();
+    for page in &gone {
+        put(kernel, *page, None);
     }
+    protect_each(&gone, true);
 }
 
-/// Makes every page accessible, before memory is put back.
-pub fn present_all(kernel: &mut Kernel) {
-    let missing: Vec<usize> = std::mem::take(&mut kernel.faults.missing).into_iter().collect();
-    protect_each(&missing, true);
+/// Makes pages accessible, before memory is put back; all but those that will be
+/// `zero`, which they are as long as nobody has touched them. Gives these.
+pub fn present_all(kernel: &mut Kernel, zero: impl Fn(usize) -> bool) -> Vec<usize> {
+    let (kept, open): (Vec<usize>, Vec<usize>) =
+        missing_pages(kernel).into_iter().partition(|page| zero(*page));
+    protect_each(&open, true);
+    kernel.faults.pages.clear();
+    (kernel.faults.missing, kernel.faults.contents) = (0, 0);
+    kept
 }
 
-/// Takes the pages away again that were not there, after memory was put back.
-pub fn protect_all(kernel: &Kernel) {
+/// Takes the pages away again that were not there, after memory was put back; `kept`
+/// is what `present_all` gave.
+pub fn protect_all(kernel: &mut Kernel, kept: Vec<usize>) {
     kernel.faults.discarded.iter().for_each(|(start, bytes)| give_back(*start, *bytes));
-    protect_each(&missing_pages(kernel), false);
+    let missing = missing_pages(kernel);
+    protect_each(&missing, false);
+    for page in kept {
+        kernel.faults.pages.entry(page).or_insert(Page::Come(None));
+    }
 }
 
 /// Whether any page is missing.
 pub fn any(kernel: &Kernel) -> bool {
-    !kernel.faults.missing.is_empty()
+    kernel.faults.missing > 0
 }
 
 /// Whether a page is missing.
 pub fn missing(kernel: &Kernel, address: usize) -> bool {
-    kernel.faults.missing.contains(&(address & !(PAGE - 1)))
+    state(kernel, address) == Some(Page::Missing)
 }
 
 /// Who is told of faults at `address`.
@@ -191,12 +274,17 @@ pub fn fault(kernel: &mut Kernel, tid: Tid, address: usize) -> Option<isize> {
 
 /// Puts a page there: a copy, or zeros.
 pub fn bring(kernel: &mut Kernel, page: usize, from: Option<usize>) {
-    kernel.faults.missing.remove(&page);
-    protect(page, PAGE, true);
-    // SAFETY: both are whole pages; the page is zero since it was discarded.
-    if let Some(from) = from {
-        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, page as *mut u8, PAGE) };
-    }
+    let content = from.map(|from| {
+        let nth = kernel.faults.contents;
+        if contents().len() == nth {
+            contents().push(Box::new([0; PAGE]));
+        }
+        // SAFETY: the caller's page.
+        *contents()[nth] = unsafe { *(from as *const [u8; PAGE]) };
+        kernel.faults.contents += 1;
+        nth
+    });
+    put(kernel, page, Some(Page::Come(content)));
 }
 
 /// The userfaultfd is gone: nobody is told any more, and whoever waits goes on.
@@ -214,6 +302,17 @@ fn wake(kernel: &mut Kernel, start: usize, end: usize) {
 }
 
 impl Call {
+    /// The pages that it is about to bring, or whose waiters it wakes: start, bytes.
+    pub fn pages(&self) -> (usize, usize) {
+        // SAFETY: each request's argument begins with at least this many words.
+        let word = |nth: usize| unsafe { *(self.argument as *const u64).add(nth) as usize };
+        match self.request {
+            UFFDIO_COPY => (word(0), word(2)),
+            UFFDIO_ZEROPAGE | UFFDIO_WAKE | UFFDIO_UNREGISTER => (word(0), word(1)),
+            _ => (0, 0),
+        }
+    }
+
     /// Done at once: no request waits.
     pub fn attempt(&mut self, kernel: &mut Kernel, _: Tid) -> Option<isize> {
         let Some(file) = kernel.files.file(self.fd) else { return error(EBADF) };
@@ -284,19 +383,27 @@ fn place(kernel: &mut Kernel, to: usize, from: Option<usize>, bytes: u64, mode: 
     bytes as i64
 }
 
-/// The missing pages.
+/// The pages that are protected, ascending.
 pub fn missing_pages(kernel: &Kernel) -> Vec<usize> {
-    kernel.faults.missing.iter().copied().collect()
+    kernel.faults.pages.keys().copied().collect()
 }
 
-/// The first byte of a page that is there.
+/// The first byte of a page; of one that is not there it is zero.
 pub fn byte(address: usize) -> u8 {
-    // SAFETY: a page of the arena; a missing one is brought by the fault's handler.
-    unsafe { (address as *const u8).read_volatile() }
+    match state(kernel(), address) {
+        // SAFETY: a page of the arena that is not protected.
+        None => unsafe { (address as *const u8).read_volatile() },
+        Some(Page::Come(Some(nth))) => contents()[nth][address & (PAGE - 1)],
+        Some(_) => 0,
+    }
 }
 
-/// A whole page; one that is missing reads as zeros.
+/// A whole page; one that is not there reads as zeros.
 pub fn page(address: usize) -> [u8; PAGE] {
-    // SAFETY: a page of the arena; a missing one is brought by the fault's handler.
-    unsafe { *(address as *const [u8; PAGE]) }
+    match state(kernel(), address) {
+        // SAFETY: a page of the arena that is not protected.
+        None => unsafe { *(address as *const [u8; PAGE]) },
+        Some(Page::Come(Some(nth))) => *contents()[nth],
+        Some(_) => [0; PAGE],
+    }
 }

@@ -33,11 +33,36 @@ struct Directories {
     source: PathBuf,
 }
 
+/// A command of compile_commands.json.
 #[derive(Deserialize)]
-struct Entry {
-    file: String,
+pub(super) struct Entry {
+    pub file: String,
     command: String,
-    output: Option<String>,
+    pub output: Option<String>,
+}
+
+impl Entry {
+    /// The compiler and flags, without what names the file or its output; none if
+    /// they cannot be read.
+    pub fn flags(&self) -> Option<Vec<String>> {
+        let mut kept = Vec::new();
+        let mut words = words::split(&self.command)?.into_iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "-o" | "-MF" | "-MQ" | "-MT" => drop(words.next()),
+                "-c" | "-MD" | "-MMD" => {}
+                _ if word == self.file => {}
+                _ => kept.push(word),
+            }
+        }
+        kept.first().is_some_and(|word| !word.starts_with('-')).then_some(kept)
+    }
+}
+
+/// All of them.
+pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, LinkError> {
+    let path = folder.join("compile_commands.json");
+    serde_json::from_str(&read(&path)?).map_err(|error| Error::build(&path, &error.to_string()))
 }
 
 fn read(path: &Path) -> Result<String, LinkError> {
@@ -150,8 +175,7 @@ fn version(source: &Path) -> Result<String, LinkError> {
 /// The compiler and flags of migration/ram.c, that of `target` if there are more.
 fn compile(folder: &Path, target: &str) -> Result<Vec<String>, LinkError> {
     let path = folder.join("compile_commands.json");
-    let entries: Vec<Entry> = serde_json::from_str(&read(&path)?)
-        .map_err(|error| Error::build(&path, &error.to_string()))?;
+    let entries = entries(folder)?;
     let guest = &target["qemu-system-".len()..];
     let ram = || entries.iter().filter(|entry| entry.file.ends_with("migration/ram.c"));
     let own = |entry: &&Entry| {
@@ -160,19 +184,9 @@ fn compile(folder: &Path, target: &str) -> Result<Vec<String>, LinkError> {
     };
     let entry = ram().find(own).or_else(|| ram().next());
     let entry = entry.ok_or_else(|| Error::build(&path, "migration/ram.c is not compiled"))?;
-    let unreadable = || Error::build(&path, "the command of migration/ram.c cannot be read");
-    let all = words::split(&entry.command).ok_or_else(unreadable)?;
-    let mut kept = Vec::new();
-    let mut words = all.into_iter();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "-o" | "-MF" | "-MQ" | "-MT" => drop(words.next()),
-            "-c" | "-MD" | "-MMD" => {}
-            _ if word == entry.file => {}
-            _ => kept.push(word),
-        }
-    }
-    if kept.first().is_none_or(|word| word.starts_with('-')) { Err(unreadable()) } else { Ok(kept) }
+    entry
+        .flags()
+        .ok_or_else(|| Error::build(&path, "the command of migration/ram.c cannot be read"))
 }
 
 #[cfg(test)]

@@ -51,7 +51,13 @@ impl Command {
             };
             if let Some(word) = flags.iter().find(same) {
                 let message = format!("{}: linked with {word}: {what}", build.target);
-                return Err(Error::new(message, "configure a build directory without it"));
+                let help = match word.ends_with("=thread") {
+                    false => "configure a build directory without it",
+                    true => {
+                        "configure a build directory without it: --races compiles what it needs"
+                    }
+                };
+                return Err(Error::new(message, help));
             }
         }
         Ok(command)

@@ -45,6 +45,12 @@ pub(super) fn built_in() -> Vec<Glue> {
     ]
 }
 
+/// The hooks of `--races`.
+pub(super) fn race() -> Glue {
+    let text = include_str!("../glue/race.c").into();
+    Glue { name: "race.c".into(), text, kind: Kind::Plain }
+}
+
 /// Compiles all of them; the objects lie in `cache`.
 pub(super) fn compile(
     build: &Build,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 /// Length and time of change, as make and ninja judge a file.
-fn state(path: &Path) -> (u64, u128) {
+pub fn state(path: &Path) -> (u64, u128) {
     let Ok(data) = path.metadata() else { return (0, 0) };
     let changed = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     (data.len(), changed.map_or(0, |time| time.as_nanos()))
@@ -20,7 +20,7 @@ pub fn key(build: &Build, command: &Command, glib: &Replacements, settings: &Set
     let mut bytes = Bytes::default();
     bytes.feed(env!("CARGO_PKG_VERSION"));
     bytes.feed(&(&build.link_command, &build.compile));
-    bytes.feed(&(glib, &settings.runtime, &settings.wrap, &settings.glue));
+    bytes.feed(&(glib, &settings.runtime, &settings.wrap, &settings.glue, settings.races));
     let archives = glib.values().flatten().map(Path::new).map(Path::to_path_buf);
     for path in command.files(&build.folder).into_iter().chain(archives) {
         bytes.feed(&state(&path));

@@ -29,7 +29,7 @@ fn fastest(words: &[String]) -> Option<&'static str> {
 pub fn run(
     build: &Build,
     link: &Link,
-    glib: &Replacements,
+    instead: &Replacements,
     objects: &[PathBuf],
     path: &Path,
     settings: &Settings,
@@ -39,7 +39,7 @@ pub fn run(
     let mut words: Vec<String> = Vec::new();
     words.extend(fastest(&link.words).map(String::from));
     for word in &link.words[1..] {
-        match glib.get(word) {
+        match instead.get(word) {
             Some(instead) => words.extend(instead.iter().cloned()),
             None => words.push(word.clone()),
         }

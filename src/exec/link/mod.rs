@@ -10,6 +10,7 @@ mod glue;
 mod inputs;
 mod linker;
 mod ninja;
+mod race;
 mod settings;
 mod words;
 
@@ -57,17 +58,21 @@ fn make(
     cache: &Path,
     settings: &Settings,
 ) -> Result<(PathBuf, bool), LinkError> {
-    let path = cache.join(&build.target);
-    let archives = glib::replacements(command)?;
-    let key = inputs::key(build, command, &archives, settings);
-    let noted = cache.join(format!("{}.key", build.target));
+    let name = format!("{}{}", build.target, if settings.races { "-races" } else { "" });
+    let path = cache.join(&name);
+    let mut instead = glib::replacements(command)?;
+    let key = inputs::key(build, command, &instead, settings);
+    let noted = cache.join(format!("{name}.key"));
     if path.is_file() && std::fs::read_to_string(&noted).is_ok_and(|have| have == key) {
         return Ok((path, false));
     }
     // A link that fails, or that is cut short, must not leave the old key.
     let _ = std::fs::remove_file(&noted);
     let objects = glue::compile(build, cache, settings)?;
-    linker::run(build, command, &archives, &objects, &path, settings)?;
+    if settings.races {
+        instead.extend(race::replacements(build, command, cache)?);
+    }
+    linker::run(build, command, &instead, &objects, &path, settings)?;
     std::fs::write(&noted, key).map_err(|error| LinkError::cache(&noted, &error))?;
     Ok((path, true))
 }

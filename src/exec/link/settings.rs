@@ -19,6 +19,8 @@ pub struct Settings {
     pub wrap: Vec<String>,
     /// Our C.
     pub glue: Vec<Glue>,
+    /// Accesses to memory are told to the runtime.
+    pub races: bool,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +47,7 @@ impl Settings {
         let age = |place: &PathBuf| place.join(RUNTIME).metadata()?.modified();
         let found = places.into_iter().filter_map(|place| Some((age(&place).ok()?, place)));
         let runtime = found.max().map_or_else(|| folder.to_path_buf(), |(_, place)| place);
-        Ok(Settings { runtime, wrap: libc.wrap, glue: glue::built_in() })
+        Ok(Settings { runtime, wrap: libc.wrap, glue: glue::built_in(), races: false })
     }
 
     /// Whether the runtime is where it is looked for.
@@ -56,6 +58,13 @@ impl Settings {
         let message = format!("{RUNTIME} is not in {}", self.runtime.display());
         let help = format!("{RUNTIME} is built with bqlcheck and belongs beside it: copy both");
         Err(Error::new(message, help))
+    }
+
+    /// The same with what is asked to tell of data races.
+    pub fn with_races(mut self) -> Settings {
+        self.glue.push(glue::race());
+        self.races = true;
+        self
     }
 
     /// The same for a program that is no QEMU: without what needs QEMU's headers and

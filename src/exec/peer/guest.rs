@@ -3,8 +3,12 @@
 
 use crate::sim::Version;
 use crate::sim::stream::{
-    BlockHeader, Configuration, Content, Identity, Item, Section, SectionType, TARGET_PAGE_SIZE,
+    BlockHeader, Command, Configuration, Content, Identity, Item, Section, SectionType,
+    TARGET_PAGE_SIZE,
 };
+
+/// MAX_DISCARDS_PER_COMMAND.
+const DISCARDS: usize = 12;
 
 /// A block of RAM.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,5 +123,26 @@ impl Guest {
 
     pub(super) fn ram_footer(&self) -> Item {
         Item::Footer(self.ram_section_id)
+    }
+
+    /// `postcopy_each_ram_send_discard`.
+    pub(super) fn discards(&self, dirty: &[Vec<bool>]) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for (block, row) in self.blocks.iter().zip(dirty) {
+            let mut ranges: Vec<(u64, u64)> = Vec::new();
+            let size = TARGET_PAGE_SIZE as u64;
+            for (page, _) in row.iter().enumerate().filter(|(_, dirty)| **dirty) {
+                let at = page as u64 * size;
+                match ranges.last_mut() {
+                    Some((start, length)) if *start + *length == at => *length += size,
+                    _ => ranges.push((at, size)),
+                }
+            }
+            commands.extend(ranges.chunks(DISCARDS).map(|ranges| Command::PostcopyRamDiscard {
+                block: block.idstr.clone(),
+                ranges: ranges.to_vec(),
+            }));
+        }
+        commands
     }
 }

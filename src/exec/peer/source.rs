@@ -5,13 +5,10 @@
 use super::Outcome;
 use super::guest::Guest;
 use super::output::Output;
-use super::state::{ReturnPath, Shared, State, Status};
+use super::state::{PACKAGED_LOADED, ReturnPath, Shared, State, Status};
 use super::wire::Wire;
 use crate::sim::Version;
 use crate::sim::stream::{Command, Item, Page, PageSizes, Ram, SectionType, TARGET_PAGE_SIZE};
-
-/// MAX_DISCARDS_PER_COMMAND.
-const DISCARDS: usize = 12;
 
 /// Makes the preempt channel's connection, when one is due.
 pub type Connect<'a> = &'a mut dyn FnMut() -> std::io::Result<Box<dyn Wire + Send>>;
@@ -272,11 +269,17 @@ impl<'a, S: Shared> Source<'a, S> {
         }
         self.switchover(out);
         (self.last_sent, self.place) = (None, (0, 0));
-        self.discards().into_iter().for_each(|command| out.put(&Item::Command(command)));
+        let dirty = self.shared.with(|state| state.dirty.clone());
+        let discards = self.guest.discards(&dirty).into_iter().map(Item::Command);
+        discards.for_each(|command| out.put(&command));
         out.put(&Item::Command(Command::Ping(2)));
         let mut package = vec![Item::Command(Command::PostcopyListen)];
         package.extend(self.guest.device_items());
         package.push(Item::Command(Command::Ping(3)));
+        let device = self.script.version == Version::V10_2;
+        if device {
+            package.push(Item::Command(Command::Ping(PACKAGED_LOADED)));
+        }
         package.push(Item::Command(Command::PostcopyRun));
         if let Some(error) = out.error() {
             return Err(error.into());
@@ -287,35 +290,37 @@ impl<'a, S: Shared> Source<'a, S> {
             return Err(error.into());
         }
         self.sent = 0;
-        self.shared.with(|state| state.status = Status::PostcopyActive);
+        let status = if device { Status::PostcopyDevice } else { Status::PostcopyActive };
+        self.shared.with(|state| state.status = status);
         Ok(())
     }
 
-    /// `postcopy_each_ram_send_discard`.
-    fn discards(&self) -> Vec<Command> {
-        let dirty = self.shared.with(|state| state.dirty.clone());
-        let mut commands = Vec::new();
-        for (block, row) in self.guest.blocks.iter().zip(&dirty) {
-            let mut ranges: Vec<(u64, u64)> = Vec::new();
-            let size = TARGET_PAGE_SIZE as u64;
-            for (page, _) in row.iter().enumerate().filter(|(_, dirty)| **dirty) {
-                let at = page as u64 * size;
-                match ranges.last_mut() {
-                    Some((start, length)) if *start + *length == at => *length += size,
-                    _ => ranges.push((at, size)),
-                }
-            }
-            commands.extend(ranges.chunks(DISCARDS).map(|ranges| Command::PostcopyRamDiscard {
-                block: block.idstr.clone(),
-                ranges: ranges.to_vec(),
-            }));
+    /// Since 10.2: postcopy-device ends when the package is known to be loaded, which
+    /// is waited for once `all` is sent. Nothing else ends the wait; false then.
+    fn package_loaded(&self, all: bool) -> bool {
+        let loaded = self.shared.with(|state| state.package_loaded());
+        if !self.in_device() || !(all || loaded) {
+            return true;
         }
-        commands
+        let comes = self.wait_for(State::package_loaded);
+        self.shared.with(|state| state.status = Status::PostcopyActive);
+        comes
+    }
+
+    fn in_device(&self) -> bool {
+        self.shared.with(|state| state.status == Status::PostcopyDevice)
     }
 
     /// `migration_iteration_run` in postcopy, until all is sent.
     fn postcopy<W: Wire>(&mut self, mut out: Output<W>) -> Outcome {
-        while self.pending() > self.script.threshold {
+        loop {
+            let all = self.pending() <= self.script.threshold;
+            if !self.package_loaded(all) {
+                return Outcome::Hangs("postcopy_package_loaded_event".into());
+            }
+            if all {
+                break;
+            }
             self.section(&mut out, SectionType::Part, self.script.section_pages);
             if self.pause_after.is_some_and(|after| self.sent >= after) {
                 self.pause_after = None;
@@ -326,7 +331,11 @@ impl<'a, S: Shared> Source<'a, S> {
                 out.flush();
             }
             let preempt = self.preempt.as_ref().and_then(Output::error);
-            if out.error().or(preempt).is_some() {
+            if let Some(error) = out.error().or(preempt) {
+                // `migration_detect_error`: only postcopy-active can pause.
+                if self.in_device() {
+                    return Outcome::Failed(error.into());
+                }
                 return self.pause(out);
             }
         }

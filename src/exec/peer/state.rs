@@ -8,10 +8,15 @@ use crate::sim::stream::{ReceivedBitmap, TARGET_PAGE_SIZE};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+/// QEMU_VM_PING_PACKAGED_LOADED, since 10.2: the package is loaded up to here.
+pub(super) const PACKAGED_LOADED: u32 = 0x42;
+
 /// `MigrationState.state`, as far as the peers go by it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
     Active,
+    /// Since 10.2: the package is sent, and not known to be loaded.
+    PostcopyDevice,
     PostcopyActive,
     PostcopyPaused,
     PostcopyRecover,
@@ -70,6 +75,11 @@ impl State {
         if self.status == Status::PostcopyPaused {
             self.status = Status::PostcopyRecover;
         }
+    }
+
+    /// Since 10.2: the destination has loaded the package.
+    pub fn package_loaded(&self) -> bool {
+        self.pongs.contains(&PACKAGED_LOADED)
     }
 
     /// Pages still to be sent.

@@ -3,6 +3,7 @@
 //! Must not know: what is on it.
 
 use super::task::act;
+use crate::exec::kernel::race;
 use crate::exec::kernel::state::{Key, kernel};
 use crate::exec::kernel::sync::Op;
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +27,7 @@ impl<T> Board<T> {
     pub fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         let result = look(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));
         let state = kernel();
+        race::board(self.key);
         state.boards[self.key] += 1;
         state.wake(Key::Scenario(self.key));
         result
@@ -37,24 +39,22 @@ impl<T> Board<T> {
     }
 
     /// Waits until there is something.
-    pub fn wait<R>(&self, ready: impl FnMut(&mut T) -> Option<R>) -> R {
-        self.wait_by(act, ready)
+    pub fn wait<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> R {
+        loop {
+            match self.ask(&mut ready) {
+                Ok(found) => return found,
+                Err(wait) => act(wait),
+            };
+        }
     }
 
-    /// The same, by a thread that asks for operations in a way of its own.
-    pub fn wait_by<R>(
-        &self,
-        act: fn(Op) -> isize,
-        mut ready: impl FnMut(&mut T) -> Option<R>,
-    ) -> R {
-        loop {
-            let version = kernel().boards[self.key];
-            let found = ready(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));
-            if let Some(found) = found {
-                self.with(|_| ());
-                return found;
-            }
-            act(Op::Park { key: self.key, version });
+    /// One look: what was found, or what has to be done before the next.
+    pub fn ask<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> Result<R, Op> {
+        let version = kernel().boards[self.key];
+        let found = ready(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));
+        if found.is_some() {
+            self.with(|_| ());
         }
+        found.ok_or(Op::Park { key: self.key, version })
     }
 }

@@ -95,11 +95,17 @@ extern "C" fn bqlcheck_guest_runs(runs: bool) {
 /// The next write of a thread; zero: there is none.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bqlcheck_guest_next(nth: usize, page: *mut u64, byte: *mut u8) -> c_int {
-    let guest = guest();
-    let pages = guest.wait_by(process::call, |memory| {
-        (memory.done[nth - 1] < memory.allowed).then_some(memory.pages.len())
-    });
-    let count = guest.with(|memory| {
+    let pages = loop {
+        // Nothing of ours is kept meanwhile: the execution may end in there, and then
+        // the stack of a thread of C is left as it is.
+        let next = guest()
+            .ask(|memory| (memory.done[nth - 1] < memory.allowed).then_some(memory.pages.len()));
+        match next {
+            Ok(pages) => break pages,
+            Err(wait) => process::call(wait),
+        };
+    };
+    let count = guest().with(|memory| {
         memory.done[nth - 1] += 1;
         memory.done[nth - 1]
     });

@@ -18,14 +18,14 @@ use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, St
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
 use crate::sim::Side;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The names of QEMU's listeners.
 pub const MONITOR: &str = "qmp";
 pub const INCOMING: &str = "incoming";
-/// A short one: QEMU reads commands a byte at a time.
-pub const RECOVER: &str = "r";
+/// The command that makes it listen again, and where.
+const RECOVER: (&str, &str) = ("migrate-recover", "recover");
 
 /// What is done to the destination.
 #[derive(Clone, Debug)]
@@ -43,8 +43,9 @@ pub struct Incoming {
 }
 
 /// The boot task: negotiates, sets the capabilities, and lets QEMU listen; gives
-/// its monitor connection.
-pub fn boot(script: &Script) -> Result<Qmp, String> {
+/// its monitor connection. A user who will have to recover has begun to say so.
+pub fn boot(incoming: &Incoming) -> Result<Qmp, String> {
+    let script = &incoming.script;
     while !listens(MONITOR) {
         act(Op::Yield);
     }
@@ -62,7 +63,15 @@ pub fn boot(script: &Script) -> Result<Qmp, String> {
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     qmp.command("migrate-incoming", json!({ "uri": format!("unix:{INCOMING}") }))?;
+    if incoming.breaks != Break::Never {
+        qmp.begin_out_of_band(RECOVER.0, recover())?;
+    }
     Ok(qmp)
+}
+
+/// The arguments of `RECOVER`.
+fn recover() -> Value {
+    json!({ "uri": format!("unix:{}", RECOVER.1) })
 }
 
 /// The scenario, ready to be run: with QEMU's monitor, and the story of the
@@ -100,7 +109,8 @@ impl Running {
     ) -> Vec<Breach> {
         let mut all = Vec::new();
         // Until the source has sent the package, the guest is safe with it.
-        let postcopy = source.status != Status::Active;
+        // In postcopy-device the source can still take the guest back.
+        let postcopy = !matches!(source.status, Status::Active | Status::PostcopyDevice);
         if postcopy {
             all.extend(judge::lost(state));
         }
@@ -258,7 +268,7 @@ impl Incoming {
             }
             story.wait(|story| story.recovers.then_some(()));
             story.with(|story| story.recovers = false);
-            listener = RECOVER;
+            listener = RECOVER.1;
         }
     }
 
@@ -313,8 +323,7 @@ impl Incoming {
                 if !self.hasty {
                     network::rest();
                 }
-                let uri = json!({ "uri": format!("unix:{RECOVER}") });
-                match qmp.out_of_band("migrate-recover", uri) {
+                match qmp.out_of_band(RECOVER.0, recover()) {
                     Ok(_) => story.with(|story| story.recovers = true),
                     Err(error) => return story.with(|story| story.wrong.push(error)),
                 }

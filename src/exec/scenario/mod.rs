@@ -90,7 +90,7 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
         return Some(Setup { side, devices: 0, contract, monitor: Arc::default() });
     }
     let plan = ALL.iter().find(|plan| plan.name == name)?;
-    let version = if version.starts_with("7.") { Version::V7_2 } else { Version::V10_0 };
+    let version = Version::of_qemu(version);
     let script = match plan.postcopy {
         None => Script::precopy(version),
         Some(pages) => Script { preempt: plan.preempt, ..Script::postcopy(version, pages) },
@@ -194,7 +194,7 @@ impl Setup {
         let (side, monitor) = (self.side.clone(), self.monitor.clone());
         task::task(move || {
             let qmp = match &side {
-                Side::Destination(incoming) => incoming::boot(&incoming.script),
+                Side::Destination(incoming) => incoming::boot(incoming),
                 Side::Source(outgoing) => outgoing::boot(outgoing),
             };
             *monitor.lock().unwrap_or_else(PoisonError::into_inner) = Some(qmp);

@@ -67,6 +67,12 @@ impl Wire for Slow {
         if over && self.breaks == Break::Never && choose(SLOW) == 1 {
             rest();
         }
+        // While the source does not know that its package was loaded it cannot pause: it
+        // has to learn that while pages are left.
+        let device = self.state.with(|state| state.status == Status::PostcopyDevice);
+        if device && self.breaks.stalls() {
+            self.state.wait(|state| state.package_loaded().then_some(()));
+        }
         if self.state.with(stalls) {
             self.story.wait(|story| story.cut.then_some(()));
         }
@@ -89,7 +95,12 @@ pub fn fail(
     story: &Board<Story>,
     wires: &Board<Vec<Channel>>,
 ) {
-    state.wait(|state| (state.status == Status::PostcopyActive).then_some(()));
+    let device = breaks == Break::Anywhere;
+    state.wait(|state| match state.status {
+        Status::PostcopyActive => Some(()),
+        Status::PostcopyDevice if device => Some(()),
+        _ => None,
+    });
     match breaks {
         Break::Running => {
             story.wait(|story| story.runs.then_some(()));

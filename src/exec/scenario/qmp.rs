@@ -15,13 +15,16 @@ pub struct Qmp {
     rest: Vec<u8>,
     /// Events that came and were not asked for yet.
     events: VecDeque<Value>,
+    /// The beginning of the next command, if the client has sent that already.
+    typed: String,
 }
 
 impl Qmp {
     /// Connects and negotiates, out-of-band execution included.
     pub fn connect(name: &str) -> Result<Qmp, String> {
         let channel = Channel::connect(name).map_err(|error| format!("{name}: {error}"))?;
-        let mut qmp = Qmp { channel, rest: Vec::new(), events: VecDeque::new() };
+        let mut qmp =
+            Qmp { channel, rest: Vec::new(), events: VecDeque::new(), typed: String::new() };
         let greeting = qmp.line()?;
         if greeting.get("QMP").is_none() {
             return Err(format!("no QMP greeting but {greeting}"));
@@ -47,7 +50,21 @@ impl Qmp {
 
     fn send(&mut self, message: &Value) -> Result<(), String> {
         let text = format!("{message}\n");
-        self.channel.send(text.as_bytes()).map_err(|error| error.to_string())
+        // What was sent cannot be taken back.
+        let typed = std::mem::take(&mut self.typed);
+        let rest = text.strip_prefix(&typed).ok_or("another command was begun")?;
+        self.channel.send(rest.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    /// Sends a command out of band as far as its last brace, before which QEMU does
+    /// nothing but parse. It reads commands a byte at a time, each in a round of its
+    /// loop: done before the snapshot, that is not in each execution.
+    pub fn begin_out_of_band(&mut self, name: &str, arguments: Value) -> Result<(), String> {
+        let text = json!({ "exec-oob": name, "arguments": arguments }).to_string();
+        let typed = text.strip_suffix('}').expect("an object");
+        self.channel.send(typed.as_bytes()).map_err(|error| error.to_string())?;
+        self.typed = typed.into();
+        Ok(())
     }
 
     fn answer(&mut self) -> Result<Value, String> {

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Between two looks of the rate limit (`BUFFER_DELAY`).
 const WINDOW: u64 = 100_000_000;
+/// The source's status until the destination has loaded its devices.
+const DEVICE: &str = "postcopy-device";
 /// Places to switch that somebody may wait for, before the network or the user
 /// does something.
 const LONG: usize = 200;
@@ -34,7 +36,10 @@ impl peer::Wire for Line {
 
     fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         if let Some(story) = &self.story {
-            story.wait(|story| (!story.loaded || story.cut).then_some(()));
+            // Since 10.2 the source first has to learn that the package was loaded, for
+            // which it goes on sending: in postcopy-device it cannot be paused.
+            let learns = |story: &Story| story.statuses.last().is_some_and(|s| s == DEVICE);
+            story.wait(|story| (!story.loaded || story.cut || learns(story)).then_some(()));
         }
         self.channel.recv(bytes)
     }

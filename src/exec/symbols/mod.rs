@@ -56,6 +56,16 @@ impl Symbols {
         frames.clone()
     }
 
+    /// The line of source at `address`, without what is round it; empty if the file is
+    /// not there.
+    pub fn line(&self, address: u64) -> String {
+        let frames = self.frames(address);
+        let Some(frame) = frames.first() else { return String::new() };
+        let text = std::fs::read_to_string(self.source.join(&frame.file)).unwrap_or_default();
+        let line = (frame.line as usize).checked_sub(1).and_then(|nth| text.lines().nth(nth));
+        line.unwrap_or_default().trim().to_string()
+    }
+
     /// The variable that `address` lies in, with the member: `mis_current`,
     /// `rcu_sync_lock`, `bql.lock`.
     pub fn variable(&self, address: u64) -> Option<String> {

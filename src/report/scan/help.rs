@@ -49,6 +49,7 @@ pub fn help(finding: &Finding, version: &str) -> String {
             "join its user first, or take and clear the pointer under a lock".into()
         }
         Rule::NeverJoined => "join it, without a lock that it takes, or detach it".into(),
+        Rule::DataRace => "take one lock round both, or make both atomic".into(),
     }
 }
 

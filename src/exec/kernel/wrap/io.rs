@@ -24,8 +24,10 @@ pub unsafe extern "C" fn bqlcheck_open(path: *const c_char, flags: c_int, mode: 
 pub unsafe extern "C" fn __wrap_read(fd: c_int, into: *mut c_void, length: size_t) -> ssize_t {
     if fd < FIRST {
         // The system does not ask our handler before it writes.
+        present(into as usize, length);
         (0..length.div_ceil(PAGE) + 1).for_each(|nth| {
-            snapshot::touch(into as usize + (nth * PAGE).min(length.saturating_sub(1)));
+            let address = into as usize + (nth * PAGE).min(length.saturating_sub(1));
+            let _ = uffd::touch(kernel(), address) || snapshot::touch(address);
         });
         // SAFETY: the caller's arguments.
         return unsafe { libc::read(fd, into, length) };

@@ -1,9 +1,10 @@
 //! malloc and mmap: the arena.
 
 use super::super::state::{Ending, kernel};
-use super::super::{arena, process, trail, uffd};
+use super::super::{arena, process, race, trail, uffd};
 use super::set_errno;
 use libc::{c_int, c_void, off_t, size_t};
+use std::arch::naked_asm;
 
 /// The allocator's verdict on a bad `free`: the end of the execution.
 fn bad(what: &str, block: *mut c_void) -> ! {
@@ -12,12 +13,7 @@ fn bad(what: &str, block: *mut c_void) -> ! {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_malloc(bytes: size_t) -> *mut c_void {
-    // SAFETY: the arena gives a block or null.
-    let block = unsafe { arena::allocate(bytes, 16) };
-    if block.is_null() {
-        set_errno(libc::ENOMEM);
-    }
-    block.cast()
+    aligned(16, bytes)
 }
 
 #[unsafe(no_mangle)]
@@ -33,15 +29,28 @@ pub unsafe extern "C" fn __wrap_calloc(many: size_t, bytes: size_t) -> *mut c_vo
     }
 }
 
+/// Who calls stands on top of the stack. Where `g_free` does, and was compiled to
+/// jump here, that is who called it.
 #[unsafe(no_mangle)]
+#[unsafe(naked)]
 pub unsafe extern "C" fn __wrap_free(block: *mut c_void) {
+    naked_asm!("mov rsi, [rsp]", "jmp {}", sym free)
+}
+
+unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
     let errno = std::io::Error::last_os_error().raw_os_error();
     // What libc itself allocated (getline, getaddrinfo) is not ours to free.
     if !block.is_null() && !arena::contains(block as usize) {
         return;
     }
+    if race::on()
+        // SAFETY: the arena checks the block.
+        && let Some(bytes) = unsafe { arena::requested(block.cast()) }
+    {
+        race::freed(block as usize, bytes);
+    }
     // SAFETY: the arena checks the block.
-    match unsafe { arena::release(block.cast()) } {
+    match unsafe { arena::release(block.cast(), caller.wrapping_sub(1)) } {
         None => set_errno(errno.unwrap_or(0)),
         Some(arena::BadFree::Twice) => bad("double free", block),
         Some(arena::BadFree::Unknown) => bad("free of no block, that", block),
@@ -49,7 +58,12 @@ pub unsafe extern "C" fn __wrap_free(block: *mut c_void) {
 }
 
 #[unsafe(no_mangle)]
+#[unsafe(naked)]
 pub unsafe extern "C" fn __wrap_realloc(block: *mut c_void, bytes: size_t) -> *mut c_void {
+    naked_asm!("mov rdx, [rsp]", "jmp {}", sym realloc)
+}
+
+unsafe extern "C" fn realloc(block: *mut c_void, bytes: size_t, caller: usize) -> *mut c_void {
     // SAFETY: both blocks are the arena's, and as large as they say.
     unsafe {
         let before = if block.is_null() { 0 } else { size(block) };
@@ -60,7 +74,7 @@ pub unsafe extern "C" fn __wrap_realloc(block: *mut c_void, bytes: size_t) -> *m
                 fresh.cast::<u8>(),
                 before.min(bytes),
             );
-            __wrap_free(block);
+            free(block, caller);
         }
         fresh
     }
@@ -75,14 +89,24 @@ unsafe fn size(block: *mut c_void) -> usize {
 }
 
 #[unsafe(no_mangle)]
+#[unsafe(naked)]
 pub unsafe extern "C" fn __wrap_reallocarray(
     block: *mut c_void,
     many: size_t,
     bytes: size_t,
 ) -> *mut c_void {
+    naked_asm!("mov rcx, [rsp]", "jmp {}", sym reallocarray)
+}
+
+unsafe extern "C" fn reallocarray(
+    block: *mut c_void,
+    many: size_t,
+    bytes: size_t,
+    caller: usize,
+) -> *mut c_void {
     match many.checked_mul(bytes) {
         // SAFETY: as the caller's.
-        Some(bytes) => unsafe { __wrap_realloc(block, bytes) },
+        Some(bytes) => unsafe { realloc(block, bytes, caller) },
         None => std::ptr::null_mut(),
     }
 }
@@ -95,20 +119,26 @@ pub unsafe extern "C" fn __wrap_malloc_usable_size(block: *mut c_void) -> size_t
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_aligned_alloc(align: size_t, bytes: size_t) -> *mut c_void {
+    aligned(align, bytes)
+}
+
+fn aligned(align: size_t, bytes: size_t) -> *mut c_void {
     // SAFETY: the arena gives a block or null.
-    unsafe { arena::allocate(bytes, align).cast() }
+    let block = unsafe { arena::allocate(bytes, align) };
+    if block.is_null() {
+        set_errno(libc::ENOMEM);
+    }
+    block.cast()
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_memalign(align: size_t, bytes: size_t) -> *mut c_void {
-    // SAFETY: as above.
-    unsafe { __wrap_aligned_alloc(align, bytes) }
+    aligned(align, bytes)
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_valloc(bytes: size_t) -> *mut c_void {
-    // SAFETY: as above.
-    unsafe { __wrap_aligned_alloc(arena::PAGE, bytes) }
+    aligned(arena::PAGE, bytes)
 }
 
 #[unsafe(no_mangle)]
@@ -119,7 +149,7 @@ pub unsafe extern "C" fn __wrap_posix_memalign(
 ) -> c_int {
     // SAFETY: the caller's pointer.
     unsafe {
-        *into = __wrap_aligned_alloc(align, bytes);
+        *into = aligned(align, bytes);
         if (*into).is_null() { libc::ENOMEM } else { 0 }
     }
 }
@@ -140,6 +170,7 @@ pub unsafe extern "C" fn __wrap_mmap(
     }
     if flags & libc::MAP_FIXED != 0 {
         uffd::forget(kernel(), at as usize, bytes);
+        race::fresh(at as usize, bytes);
         arena::zero(at as usize, bytes);
         return at;
     }

@@ -28,10 +28,14 @@ pub unsafe extern "C" fn __wrap___assert_fail(
     line: c_uint,
     function: *const c_char,
 ) -> ! {
-    // SAFETY: the compiler's strings.
-    let (what, file, function) = unsafe { (text(what), text(file), text(function)) };
-    let file = file.trim_start_matches("../");
-    process::crash(format!("{file}:{line}: {function}: assertion `{what}' failed"))
+    let said = || {
+        // SAFETY: the compiler's strings.
+        let (what, file, function) = unsafe { (text(what), text(file), text(function)) };
+        let file = file.trim_start_matches("../");
+        format!("{file}:{line}: {function}: assertion `{what}' failed")
+    };
+    // It does not come back: nothing may be left here that has to be dropped.
+    process::crash(said())
 }
 
 #[unsafe(no_mangle)]

@@ -2,7 +2,7 @@
 
 use super::super::state::{Tid, kernel};
 use super::super::sync::{Op, Phase, Wait, destroy, initialise};
-use super::super::{clock, process};
+use super::super::{cleanup, clock, process};
 use super::text;
 use libc::{c_char, c_int, c_ulong, c_void, sigset_t, timespec};
 
@@ -32,6 +32,9 @@ pub unsafe extern "C" fn __wrap_pthread_create(
 ) -> c_int {
     let detached = detached(attributes);
     let new = process::call(Op::Spawn { body, argument, detached });
+    if new < 0 {
+        return -new as c_int;
+    }
     // SAFETY: the caller's pointer.
     unsafe { *thread = new as c_ulong + 1 };
     0
@@ -55,11 +58,39 @@ pub unsafe extern "C" fn __wrap_pthread_detach(thread: c_ulong) -> c_int {
     0
 }
 
-/// Ends the thread; cleanup handlers are not run, which QEMU's threads, that
-/// return, do not need.
+/// Ends the thread, whose frames may have something to clean up.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_pthread_exit(value: usize) -> ! {
-    process::returned(value)
+pub unsafe extern "C-unwind" fn __wrap_pthread_exit(value: usize) -> ! {
+    cleanup::exit(value)
+}
+
+/// `pthread_cleanup_push`, a macro, has made a jump buffer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap___pthread_register_cancel(buffer: usize) {
+    cleanup::push(buffer);
+}
+
+/// `pthread_cleanup_pop`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap___pthread_unregister_cancel(buffer: usize) {
+    cleanup::pop(buffer);
+}
+
+/// A handler that `pthread_exit` has jumped to has returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn __wrap___pthread_unwind_next(_: usize) -> ! {
+    cleanup::go_on()
+}
+
+/// A thread-local object of C++.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __wrap___cxa_thread_atexit_impl(
+    destructor: usize,
+    object: usize,
+    _: usize,
+) -> c_int {
+    cleanup::object(destructor, object);
+    0
 }
 
 #[unsafe(no_mangle)]

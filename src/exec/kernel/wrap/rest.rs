@@ -147,39 +147,32 @@ pub unsafe extern "C" fn __wrap_rand() -> c_int {
     unsafe { __wrap_random() as c_int }
 }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_dup2(_: c_int, _: c_int) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
+/// Functions that give -1 and an error, whatever they are asked.
+macro_rules! refuse {
+    ($($(#[$why:meta])* fn $name:ident($($argument:ty),*) = $errno:ident;)*) => {$(
+        $(#[$why])*
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($(_: $argument),*) -> c_int {
+            result(-libc::$errno as isize) as c_int
+        }
+    )*};
 }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_dup3(_: c_int, _: c_int, _: c_int) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_close_range(_: u32, _: u32, _: c_int) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_daemon(_: c_int, _: c_int) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_execv(_: usize, _: usize) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_execve(_: usize, _: usize, _: usize) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_execvp(_: usize, _: usize) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
+refuse! {
+    fn __wrap_dup2(c_int, c_int) = ENOSYS;
+    fn __wrap_dup3(c_int, c_int, c_int) = ENOSYS;
+    fn __wrap_close_range(u32, u32, c_int) = ENOSYS;
+    fn __wrap_daemon(c_int, c_int) = ENOSYS;
+    fn __wrap_execv(usize, usize) = ENOSYS;
+    fn __wrap_execve(usize, usize, usize) = ENOSYS;
+    fn __wrap_execvp(usize, usize) = ENOSYS;
+    fn __wrap_waitpid(c_int, usize, c_int) = ECHILD;
+    fn __wrap_waitid(c_int, c_int, usize, c_int) = ECHILD;
+    /// As where there is no epoll: QEMU goes on with poll.
+    fn __wrap_epoll_ctl(c_int, c_int, c_int, usize) = ENOSYS;
+    fn __wrap_epoll_wait(c_int, usize, c_int, c_int) = ENOSYS;
+    fn __wrap_inotify_init() = ENOSYS;
+    fn __wrap_timerfd_create(c_int, c_int) = ENOSYS;
 }
 
 /// Gives the error itself, as its manual has it.
@@ -207,41 +200,10 @@ pub unsafe extern "C" fn __wrap_posix_spawnp(
     libc::ENOSYS
 }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_waitpid(_: c_int, _: usize, _: c_int) -> c_int {
-    result(-libc::ECHILD as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_waitid(_: c_int, _: c_int, _: usize, _: c_int) -> c_int {
-    result(-libc::ECHILD as isize) as c_int
-}
-
-/// As where there is no epoll: QEMU goes on with poll.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_epoll_ctl(_: c_int, _: c_int, _: c_int, _: usize) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_epoll_wait(_: c_int, _: usize, _: c_int, _: c_int) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_inotify_init() -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
-}
-
 /// liburing asks the system past libc. It gives the error below zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_io_uring_queue_init(_: u32, _: usize, _: u32) -> c_int {
     -libc::ENOSYS
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_timerfd_create(_: c_int, _: c_int) -> c_int {
-    result(-libc::ENOSYS as isize) as c_int
 }
 
 /// Waits on sets of descriptors; those of the system's never are ready.

@@ -1,0 +1,224 @@
+//! Data races that were looked at and found harmless, or that are written down
+//! elsewhere (`models/exec/races.json`): those that a run met are counted and do not
+//! fail it, so that the race that a patch adds stands out.
+//! Must not know: how races are found.
+
+use super::job::{Met, Violation};
+use super::named::{Call, Named, Race};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An entry of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What is raced for, as `s->state`; none: whatever the functions touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// Functions of which one has one of the accesses; two lists, one for each.
+    /// An empty list is any function.
+    pub functions: [BTreeSet<String>; 2],
+    /// Why it is harmless, or where it is written down.
+    pub why: String,
+}
+
+/// A known race that was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    pub object: String,
+    /// What each access does, where.
+    pub accesses: [(String, Call); 2],
+    pub executions: u64,
+    pub why: String,
+}
+
+/// What a run's races came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Races {
+    /// Pairs of places that were not known.
+    pub new: usize,
+    pub known: Vec<Seen>,
+    /// Entries of the list that no race of this run was like.
+    pub unused: Vec<Entry>,
+}
+
+/// The races of a run, as they come.
+pub struct Sorted {
+    list: Vec<Entry>,
+    used: BTreeSet<usize>,
+    /// By pair of places: the race, the entry that it is like, and the pairs of
+    /// instructions that are there.
+    places: BTreeMap<[String; 2], (Race, Option<usize>, Vec<[u64; 2]>)>,
+}
+
+impl Default for Sorted {
+    fn default() -> Sorted {
+        Sorted { list: built_in(), used: BTreeSet::new(), places: BTreeMap::new() }
+    }
+}
+
+/// The list of the package.
+pub fn built_in() -> Vec<Entry> {
+    let text = include_str!("../../models/exec/races.json");
+    serde_json::from_str(text).expect("it is part of the package")
+}
+
+/// The call that has the access: who frees is not the allocator.
+fn own(calls: &[Call]) -> Option<&Call> {
+    let of_glib = |call: &&Call| call.function.starts_with("g_");
+    calls.iter().find(|call| !of_glib(call)).or(calls.first())
+}
+
+fn place(calls: &[Call]) -> String {
+    own(calls).map_or(String::new(), |call| call.place.clone())
+}
+
+impl Entry {
+    fn is_like(&self, race: &Race) -> bool {
+        let [one, two] = race
+            .accesses
+            .each_ref()
+            .map(|access| own(&access.calls).map_or("", |call| call.function.as_str()));
+        let among = |list: &BTreeSet<String>, name: &str| list.is_empty() || list.contains(name);
+        let [first, second] = &self.functions;
+        let fit =
+            among(first, one) && among(second, two) || among(first, two) && among(second, one);
+        fit && self.object.as_ref().is_none_or(|object| *object == race.object)
+    }
+}
+
+impl Sorted {
+    /// Takes a race; whether it is to be reported: none at these places was before, and
+    /// it is not known.
+    pub fn take(&mut self, found: &Named, told: &Violation) -> bool {
+        let (Some(race), Some(raw)) = (&found.race, &told.race) else { return true };
+        let mut sites = raw.accesses.each_ref().map(|access| access.site);
+        sites.sort_unstable();
+        let mut places = race.accesses.each_ref().map(|access| place(&access.calls));
+        places.sort();
+        if let Some((.., all)) = self.places.get_mut(&places) {
+            all.push(sites);
+            return false;
+        }
+        let like = self.list.iter().position(|entry| entry.is_like(race));
+        self.used.extend(like);
+        self.places.insert(places, (race.clone(), like, vec![sites]));
+        like.is_none()
+    }
+
+    /// What they came to; `met` says how often.
+    pub fn done(self, met: &[Met]) -> Races {
+        let often = |sites: &[[u64; 2]]| {
+            let of = met.iter().filter(|met| sites.contains(&met.sites));
+            of.map(|met| met.executions).max().unwrap_or(0)
+        };
+        let seen = |(race, like, sites): &(Race, Option<usize>, Vec<[u64; 2]>)| {
+            let nothing = Call { function: String::new(), place: String::new() };
+            Some(Seen {
+                object: race.object.clone(),
+                accesses: race.accesses.each_ref().map(|access| {
+                    (access.what.clone(), own(&access.calls).cloned().unwrap_or(nothing.clone()))
+                }),
+                executions: often(sites),
+                why: self.list[(*like)?].why.clone(),
+            })
+        };
+        let known: Vec<Seen> = self.places.values().filter_map(seen).collect();
+        let unused = self.list.iter().enumerate().filter(|(nth, _)| !self.used.contains(nth));
+        Races {
+            new: self.places.len() - known.len(),
+            known,
+            unused: unused.map(|(_, entry)| entry.clone()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job;
+    use super::super::named::Access;
+    use super::*;
+    use crate::lock::Rule;
+
+    fn access(function: &str, line: u32) -> Access {
+        let call =
+            |function: &str| Call { function: function.into(), place: format!("f.c:{line}") };
+        let calls = vec![call("g_free"), call(function)];
+        Access { thread: 0, what: "reads".into(), calls, line: String::new(), holds: Vec::new() }
+    }
+
+    fn told(site: u64) -> Violation {
+        let access = |site| job::Access {
+            thread: 0,
+            what: "reads".into(),
+            site,
+            frames: Vec::new(),
+            holds: Vec::new(),
+        };
+        Violation {
+            rule: Rule::DataRace,
+            message: String::new(),
+            ticks: 0,
+            execution: 1,
+            schedule: Vec::new(),
+            threads: Vec::new(),
+            steps: Vec::new(),
+            waits: Vec::new(),
+            by: None,
+            race: Some(job::Race { object: "x".into(), accesses: [access(site), access(1)] }),
+        }
+    }
+
+    fn race(one: &str, two: &str, object: &str, line: u32) -> Named {
+        let accesses = [access(one, line), access(two, 7)];
+        Named {
+            rule: Rule::DataRace,
+            message: String::new(),
+            execution: 1,
+            ticks: 0,
+            forced: 0,
+            threads: Vec::new(),
+            steps: Vec::new(),
+            waits: Vec::new(),
+            by: None,
+            race: Some(Race { object: object.into(), accesses }),
+        }
+    }
+
+    fn sorted(object: Option<&str>, functions: [&[&str]; 2]) -> Sorted {
+        let set = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let functions = functions.map(set);
+        let entry = Entry { object: object.map(String::from), functions, why: "so".into() };
+        Sorted { list: vec![entry], ..Sorted::default() }
+    }
+
+    #[test]
+    fn every_entry_says_what_and_why() {
+        for entry in built_in() {
+            assert!(entry.why.len() > 10, "{entry:?}");
+            assert!(entry.functions.iter().any(|list| !list.is_empty()), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_known_race_is_told_apart_from_a_new_one() {
+        let mut races = sorted(Some("s->state"), [&["a", "b"], &[]]);
+        assert!(!races.take(&race("c", "b", "s->state", 1), &told(10)));
+        assert!(races.take(&race("c", "b", "s->other", 2), &told(20)));
+        assert!(races.take(&race("c", "d", "s->state", 3), &told(30)));
+        let met = |site, executions| Met { sites: [1, site], executions };
+        let done = races.done(&[met(10, 5), met(20, 6), met(30, 7)]);
+        assert_eq!((done.new, done.unused.len()), (2, 0));
+        let [seen] = &done.known[..] else { panic!("{done:?}") };
+        assert_eq!((seen.executions, seen.accesses[0].1.function.as_str()), (5, "c"));
+    }
+
+    #[test]
+    fn the_same_two_places_are_one_race_and_what_is_unused_is_told() {
+        let mut races = sorted(None, [&["a"], &["b"]]);
+        assert!(races.take(&race("c", "d", "x", 1), &told(10)));
+        assert!(!races.take(&race("d", "c", "y", 1), &told(20)));
+        let done = races.done(&[]);
+        assert_eq!((done.new, done.known.len(), done.unused.len()), (1, 0, 1));
+    }
+}
