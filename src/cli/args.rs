@@ -2,10 +2,11 @@
 //! `args…` name clap.
 //! Must not know: what a verb does.
 
-use super::args_exec::Exec;
+use super::args_exec::{Agree, Exec};
 use super::args_scan::{Calls, Explain, Paths, Scan};
 use super::args_trace::{Lab, Trace};
 use super::exit;
+use crate::sim::Side;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub enum Verb {
     Lab(Lab),
     /// Run a build of QEMU, its own code, through many interleavings
     Exec(Box<Exec>),
+    /// Compare what a build of QEMU comes to with what the model allows
+    Agree(Box<Agree>),
     /// The process in which loom runs: a job on stdin, events on stdout
     #[command(hide = true, name = "__loom")]
     Loom,
@@ -94,6 +97,9 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// List every outcome of one side instead: its states, and how it ends
+    #[arg(long, value_name = "SIDE", value_enum)]
+    pub outcomes: Option<OfSide>,
     /// Write one run there, as the logs of two QEMUs
     #[arg(long, value_name = "DIR")]
     pub emit_log: Option<PathBuf>,
@@ -127,6 +133,24 @@ impl Engine {
             Engine::Loom => "loom",
             Engine::Shuttle => "shuttle",
             Engine::Threads => "threads",
+        }
+    }
+}
+
+/// A side of the migration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OfSide {
+    /// The QEMU that sends
+    Source,
+    /// The QEMU that receives
+    Destination,
+}
+
+impl From<OfSide> for Side {
+    fn from(side: OfSide) -> Side {
+        match side {
+            OfSide::Source => Side::Source,
+            OfSide::Destination => Side::Destination,
         }
     }
 }

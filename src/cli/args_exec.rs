@@ -3,6 +3,7 @@
 
 use super::args::{Format, duration};
 use super::exit;
+use crate::exec::job::Faults;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,10 @@ pub struct Exec {
     /// Of the random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// What may happen out of turn, and how often in an execution: timeouts=N
+    /// (early ones), eintr=N, short=N (reads and writes), spurious=N (wake-ups)
+    #[arg(long, value_name = "LIST")]
+    pub faults: Option<Faults>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -42,6 +47,43 @@ pub struct Exec {
     /// With --out: also QEMU's own trace of each execution
     #[arg(long, requires = "out")]
     pub log: bool,
+    /// Keep the linked QEMU there [default: in the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// `bqlcheck agree`.
+#[derive(Args)]
+#[command(after_help = exit::TABLE)]
+pub struct Agree {
+    /// A directory in which QEMU was configured and built
+    #[arg(long, value_name = "DIR")]
+    pub build: PathBuf,
+    /// A scenario of the simulator that exec has too [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// The plan that the build follows [default: that of its version]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub plan: Option<String>,
+    /// xs, s, m, l, xl or xxl [default: the scenario's]
+    #[arg(long, value_name = "SIZE")]
+    pub size: Option<String>,
+    /// Executions of each scenario of exec, with pct and as many at random
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub executions: u64,
+    /// Give up on the simulator after this long [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub budget: Option<Duration>,
+    /// Of the random choices
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write agreement.json and report.txt there
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Keep the linked QEMU there [default: in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,

@@ -7,7 +7,7 @@ use super::args_exec::{Exec, ExecStrategy};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{cache, interrupt, output};
-use crate::exec::job::{Done, Event, Job, Picks, Strategy};
+use crate::exec::job::{Done, Event, Faults, Job, Picks, Strategy};
 use crate::exec::kernel::shared::VARIABLE;
 use crate::exec::known::Sorted;
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
@@ -51,14 +51,14 @@ pub struct Witness {
 }
 
 /// A QEMU, linked, with its names.
-struct Linked {
+pub struct Linked {
     image: Image,
     symbols: Symbols,
     names: Names,
 }
 
 impl Linked {
-    fn new(folder: &Path, cache: Option<&Path>, races: bool) -> Result<Linked, Failure> {
+    pub fn new(folder: &Path, cache: Option<&Path>, races: bool) -> Result<Linked, Failure> {
         let build = Build::open(folder)?;
         let settings = Settings::built_in()?;
         let settings = if races { settings.with_races() } else { settings };
@@ -70,29 +70,48 @@ impl Linked {
             .map_err(|error| Failure::new(error, "build QEMU with debug information (-g)"))?;
         Ok(Linked { image, symbols, names: Names::built_in() })
     }
+
+    /// QEMU's version, as `10.0.13`.
+    pub fn version(&self) -> &str {
+        &self.image.version
+    }
+
+    /// A search of a scenario, without a bound.
+    pub fn job(&self, scenario: &str, strategy: Strategy, seed: u64) -> Job {
+        Job {
+            schema: 1,
+            version: self.image.version.clone(),
+            scenario: scenario.into(),
+            strategy,
+            seed,
+            executions: None,
+            budget_ms: None,
+            faults: Faults::default(),
+            roots: self.names.roots(&self.symbols),
+            log: false,
+            races: false,
+            replay: None,
+        }
+    }
 }
 
 /// Links what `args` name, runs it, and reports.
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
     let linked = Linked::new(&args.build, args.cache.as_deref(), args.races)?;
+    let strategy = match args.strategy {
+        ExecStrategy::Pct => Strategy::Pct,
+        ExecStrategy::Random => Strategy::Random,
+    };
     let job = Job {
-        schema: 1,
-        version: linked.image.version.clone(),
-        scenario: args.scenario.clone(),
-        strategy: match args.strategy {
-            ExecStrategy::Pct => Strategy::Pct,
-            ExecStrategy::Random => Strategy::Random,
-        },
-        seed: args.seed,
         executions: args.executions,
         budget_ms: match (args.budget, args.executions) {
             (None, Some(_)) => None,
             (budget, _) => Some(budget.unwrap_or(BUDGET).as_millis() as u64),
         },
-        roots: linked.names.roots(&linked.symbols),
+        faults: args.faults.unwrap_or_default(),
         log: args.log,
         races: args.races,
-        replay: None,
+        ..linked.job(&args.scenario, strategy, args.seed)
     };
     let (run, schedules) = supervise(&linked, job, args.out.as_deref())?;
     let text = match args.format {
@@ -201,7 +220,7 @@ fn events(child: &mut Child) -> Receiver<Result<Event, String>> {
 
 /// Runs `job` in the image and takes down what it says: the run, and the schedule of
 /// each violation. Logs go to `directory`.
-fn supervise(
+pub fn supervise(
     linked: &Linked,
     job: Job,
     directory: Option<&Path>,

@@ -5,7 +5,7 @@ use super::args::{Engine, Explore, Format};
 use super::engine::{self, Job};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
-use super::{input, interrupt, matrix, output, ram, witness};
+use super::{input, interrupt, matrix, outcomes, output, ram, witness};
 use crate::explore::{self, Limits};
 use crate::report::{self, Cell, Recording};
 use crate::sim::{Migration, Plan, Scenario, Size};
@@ -24,6 +24,9 @@ pub fn run(args: &Explore) -> Result<Exit, Failure> {
             return Err(Failure::new(message, "a memory image is migrated by real threads only"));
         }
         return ram::run(args, image, plan, scenario);
+    }
+    if let Some(side) = args.outcomes {
+        return outcomes::run(args, side.into(), plan, scenario);
     }
     if let Some(directory) = &args.emit_log {
         return emit(args, directory, plan, scenario);

@@ -1,6 +1,7 @@
 //! The command line: one file a verb, and what they share.
 //! Must not know: how anything is explored or drawn.
 
+mod agree;
 mod args;
 mod args_exec;
 mod args_scan;
@@ -18,6 +19,7 @@ mod input;
 mod interrupt;
 mod lab;
 mod matrix;
+mod outcomes;
 mod output;
 mod progress;
 mod qmp;
@@ -48,6 +50,7 @@ pub fn run() -> Exit {
         Verb::Trace(args) => trace::run(&args),
         Verb::Lab(args) => lab::run(&args),
         Verb::Exec(args) => exec::run(&args),
+        Verb::Agree(args) => agree::run(&args),
         Verb::Loom => child::serve(),
     })
 }

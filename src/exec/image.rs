@@ -105,7 +105,7 @@ fn search(job: &Job, scenario: &Arc<dyn Scenario>, began: Instant) {
     match &job.replay {
         Some(forced) => {
             let forced: Vec<_> = forced.iter().map(|tid| tid.map(|tid| tid as usize)).collect();
-            search::show(scenario, &names, &forced, &tell);
+            search::show(scenario, &names, job.faults, &forced, &tell);
         }
         None => emit(&Event::Done(search::run(job, scenario, &names, &tell))),
     }

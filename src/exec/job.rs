@@ -4,6 +4,8 @@
 use crate::lock::Rule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 /// A schedule: at each point with a choice the thread that has to go on, or none
 /// where the one that runs just does.
@@ -27,6 +29,9 @@ pub struct Job {
     /// Where the image keeps pointers to its great structures, by the name that they
     /// have in QEMU's code: `mis`, `s`.
     pub roots: BTreeMap<String, u64>,
+    /// What the system may do out of turn, and how often in an execution.
+    #[serde(default)]
+    pub faults: Faults,
     /// QEMU traces what it does (`-trace`), and each execution is told with its log.
     pub log: bool,
     /// The image tells of its accesses to memory, and races count.
@@ -54,6 +59,78 @@ impl Strategy {
             Strategy::Pct => "pct",
             Strategy::Random => "random",
         }
+    }
+}
+
+/// What the system may do to a program and rarely does, and how often it may happen
+/// in an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Faults {
+    /// Time-outs that come early: while others could still run.
+    pub timeouts: u32,
+    /// Calls that would wait and give EINTR instead.
+    pub eintr: u32,
+    /// Reads and writes of fewer bytes than there are or fit.
+    pub short: u32,
+    /// Waits on a condition that end without a signal.
+    pub spurious: u32,
+}
+
+impl Faults {
+    /// The names on the command line.
+    pub const NAMES: [&'static str; 4] = ["timeouts", "eintr", "short", "spurious"];
+
+    /// More in an execution make it no execution that a system could do.
+    const MOST: u32 = 1000;
+
+    fn counts(self) -> [u32; 4] {
+        [self.timeouts, self.eintr, self.short, self.spurious]
+    }
+
+    /// Whether nothing of it may happen.
+    pub fn is_none(self) -> bool {
+        self == Faults::default()
+    }
+}
+
+impl fmt::Display for Faults {
+    /// `at most 2 early time-outs, 1 call that ends with EINTR`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            ["early time-out", "early time-outs"],
+            ["call that ends with EINTR", "calls that end with EINTR"],
+            ["short read or write", "short reads or writes"],
+            ["spurious wake-up", "spurious wake-ups"],
+        ];
+        let may = self.counts().into_iter().zip(words).filter(|(many, _)| *many > 0);
+        let texts = may.map(|(many, words)| format!("{many} {}", words[usize::from(many > 1)]));
+        write!(f, "at most {}", texts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl FromStr for Faults {
+    type Err = String;
+
+    /// `timeouts=2,eintr=1`.
+    fn from_str(text: &str) -> Result<Faults, String> {
+        let mut counts = [None; 4];
+        for word in text.split(',') {
+            let known = Faults::NAMES.join(", ");
+            let (name, many) = word.split_once('=').ok_or_else(|| {
+                format!("\"{word}\" has no number: as timeouts=2; the names are {known}")
+            })?;
+            let nth = Faults::NAMES.iter().position(|known| *known == name);
+            let nth = nth.ok_or_else(|| format!("nothing is called \"{name}\"; one of {known}"))?;
+            let many = many.parse::<u32>().ok().filter(|many| *many <= Faults::MOST);
+            let many =
+                many.ok_or_else(|| format!("{name} takes a number from 0 to {}", Faults::MOST))?;
+            if counts[nth].replace(many).is_some() {
+                return Err(format!("{name} is given twice"));
+            }
+        }
+        let [timeouts, eintr, short, spurious] = counts.map(Option::unwrap_or_default);
+        Ok(Faults { timeouts, eintr, short, spurious })
     }
 }
 
@@ -192,6 +269,10 @@ pub struct Done {
     pub hash: String,
     /// What the executions came to, with how many did.
     pub outcomes: BTreeMap<String, u64>,
+    /// The states that the user's QEMU went through and how that ended, as
+    /// `sim::Outcome` is written, with how many did; of a source its first migration.
+    #[serde(default)]
+    pub trails: BTreeMap<String, u64>,
     /// Data races, of all executions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub races: Vec<Met>,

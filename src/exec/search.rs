@@ -2,11 +2,13 @@
 //! shows it, then on, until the job's bound.
 //! Must not know: the scenario, and who reads the events.
 
-use super::job::{Done, Event, Job, Picked, Strategy, Violation, Waits};
+use super::ending;
+use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, pair, process, race, tasks};
+use super::kernel::{boot, choices, pair, process, race, tasks, trail};
 use super::raced;
+use crate::sim::Side;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,6 +32,10 @@ pub trait Scenario: Send + Sync {
     fn judge(&self, names: &dyn Names) -> Vec<Breach>;
     /// What it came to, to be counted: the statuses of both sides.
     fn outcome(&self) -> String;
+    /// Which side the user's QEMU is, if it is one: its states are kept then.
+    fn side(&self) -> Option<Side> {
+        None
+    }
 }
 
 /// The search's own state, shared with the closures of a run.
@@ -42,6 +48,7 @@ struct Tally {
     steps: u64,
     hash: u64,
     outcomes: BTreeMap<String, u64>,
+    trails: BTreeMap<String, u64>,
     /// The breaches that were shown.
     known: Vec<Breach>,
     /// Those that were not.
@@ -71,6 +78,7 @@ pub fn run(
         steps: 0,
         hash: 0,
         outcomes: BTreeMap::new(),
+        trails: BTreeMap::new(),
         known: Vec::new(),
         fresh: Vec::new(),
         schedule: Vec::new(),
@@ -90,10 +98,10 @@ pub fn run(
         };
         let (begin, end) = (scenario.clone(), scenario.clone());
         let (counts, names_of, tell) = (tally.clone(), names.clone(), emit.clone());
-        let traces = job.log;
+        let (traces, faults) = (job.log, job.faults);
         boot::explore(
             strategy,
-            move || begin.begin(),
+            move || self::begin(&*begin, faults),
             move || {
                 let mut tally = lock(&counts);
                 let outcome = tally.count(&*end, &*names_of);
@@ -121,7 +129,7 @@ pub fn run(
             (tally.executions, tally.schedule.clone())
         };
         for breach in fresh {
-            let found = witness(scenario, names, &breach, schedule.clone());
+            let found = witness(scenario, names, job.faults, &breach, schedule.clone());
             emit(&Event::Violation(found.told(&breach, execution, &**names)));
         }
     }
@@ -137,9 +145,21 @@ pub fn run(
         memory_kib: crate::memory::peak_rss_kib(),
         hash: format!("{:016x}", tally.hash),
         outcomes: tally.outcomes.clone(),
+        trails: tally.trails.clone(),
         races: tally.races.told(),
         interrupted: false,
     }
+}
+
+/// Begins an execution.
+fn begin(scenario: &dyn Scenario, faults: Faults) {
+    if let Some(side) = scenario.side() {
+        trail::begin(side);
+    }
+    if !faults.is_none() {
+        choices::begin(faults.timeouts, faults.eintr, faults.short, faults.spurious);
+    }
+    scenario.begin();
 }
 
 fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -161,6 +181,9 @@ impl Tally {
         self.violated += u64::from(!breaches.is_empty());
         let outcome = scenario.outcome();
         *self.outcomes.entry(outcome.clone()).or_default() += 1;
+        if let Some(outcome) = scenario.side().and_then(ending::outcome) {
+            *self.trails.entry(outcome.to_string()).or_default() += 1;
+        }
         let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
         if let Some(breach) = fresh
             && self.known.len() < SHOWN
@@ -259,6 +282,7 @@ impl Witness {
 fn witness(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
+    faults: Faults,
     breach: &Breach,
     schedule: Vec<Tid>,
 ) -> Witness {
@@ -266,7 +290,7 @@ fn witness(
     let mut left = if breach.race.is_some() { SHORTENING_A_RACE } else { SHORTENING };
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
-        left > 0 && replay(scenario, names, forced, false).0.iter().any(|b| b.same(breach))
+        left > 0 && replay(scenario, names, faults, forced, false).0.iter().any(|b| b.same(breach))
     };
     // Points at the end that need not be forced, by halves; then blocks of points,
     // smaller and smaller.
@@ -292,7 +316,7 @@ fn witness(
     if let Some(race) = &breach.race {
         race::keep(race::Keep::Pair(race.first.site, race.second.site));
     }
-    let (breaches, end) = replay(scenario, names, &forced, true);
+    let (breaches, end) = replay(scenario, names, faults, &forced, true);
     race::keep(race::Keep::None);
     Witness { forced, breaches, end }
 }
@@ -302,17 +326,18 @@ fn witness(
 pub fn replay(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
+    faults: Faults,
     forced: &[Option<Tid>],
     record: bool,
 ) -> (Vec<Breach>, Kernel) {
     let found = Arc::new(Mutex::new(Vec::new()));
-    let (begin, end, told) = (scenario.clone(), scenario.clone(), found.clone());
+    let (starts, end, told) = (scenario.clone(), scenario.clone(), found.clone());
     let names = names.clone();
     boot::explore(
         tasks::Strategy::Replay(forced.to_vec()),
         move || {
             kernel().recording = record.then(Vec::new);
-            begin.begin();
+            begin(&*starts, faults);
         },
         move || {
             *lock(&told) = end.judge(&*names);
@@ -328,13 +353,14 @@ pub fn replay(
 pub fn show(
     scenario: &Arc<dyn Scenario>,
     names: &Arc<dyn Names + Send + Sync>,
+    faults: Faults,
     forced: &[Option<Tid>],
     emit: &Arc<dyn Fn(&Event) + Send + Sync>,
 ) {
     raced::begin(scenario, names);
     let began = Instant::now();
     race::keep(race::Keep::All);
-    let (breaches, end) = replay(scenario, names, forced, true);
+    let (breaches, end) = replay(scenario, names, faults, forced, true);
     let witness = Witness { forced: forced.to_vec(), breaches: breaches.clone(), end };
     for breach in &breaches {
         emit(&Event::Violation(witness.told(breach, 1, &**names)));

@@ -28,18 +28,21 @@ struct Frame {
 
 /// Explores all of `program`, by the reduction.
 pub fn exhaustive<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration {
-    search(program, limits, World::persistent)
+    search(program, limits, World::persistent, |_, _| {})
 }
 
 /// Explores all of `program`, step by step: what the reduction is measured by.
 pub fn unreduced<P: Program>(program: &Arc<P>, limits: &Limits) -> Exploration {
-    search(program, limits, |_, movable| movable)
+    search(program, limits, |_, movable| movable, |_, _| {})
 }
 
-fn search<P: Program>(
+/// Explores all of `program`: `enough` says which of the threads that can move are
+/// to be tried, and `end` sees each terminal state, judged, with what led there.
+pub(super) fn search<P: Program>(
     program: &Arc<P>,
     limits: &Limits,
     enough: fn(&World, Threads) -> Threads,
+    mut end: impl FnMut(&mut Execution<P>, &[Choice]),
 ) -> Exploration {
     let mut result = Exploration::default();
     let mut seen = FingerprintSet::default();
@@ -93,6 +96,7 @@ fn search<P: Program>(
                     result.collect(world, &path);
                     result.learn(world);
                 });
+                end(&mut execution, &path);
                 break;
             };
             frames.push(Frame { depth: path.len(), untried, spared });

@@ -4,6 +4,7 @@
 
 mod dpor;
 mod exhaustive;
+mod outcomes;
 mod random;
 mod reach;
 mod result;
@@ -14,6 +15,7 @@ mod witness;
 
 pub use dpor::dpor;
 pub use exhaustive::{exhaustive, unreduced};
+pub use outcomes::{Outcomes, outcomes, outcomes_unreduced};
 pub use random::random_run;
 pub use reach::violations;
 pub use result::{Exploration, Found, Limits};

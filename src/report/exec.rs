@@ -39,6 +39,9 @@ pub fn text(run: &Run) -> String {
             run.verdict, job.version, job.scenario, job.seed
         ),
     );
+    if !job.faults.is_none() {
+        out += &fold(0, &format!("with {} in an execution", job.faults));
+    }
     let speed = done.executions * 1000 / done.wall_ms.max(1);
     let cut = if done.interrupted { ", interrupted" } else { "" };
     let rule = if run.races.is_some() { "another rule" } else { "a rule" };

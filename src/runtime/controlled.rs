@@ -106,6 +106,11 @@ impl<P: Program> Execution<P> {
         f(&mut self.world.lock().expect("no panic while held"))
     }
 
+    /// Looks at the world and at what the program's bodies share.
+    pub fn shared<A>(&self, f: impl FnOnce(&P::Shared, &World) -> A) -> A {
+        f(&self.shared, &self.world.lock().expect("no panic while held"))
+    }
+
     /// Has the program judge the execution: nobody can move any more.
     pub fn judge(&mut self) {
         let mut world = self.world.lock().expect("no panic while held");

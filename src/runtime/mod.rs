@@ -22,6 +22,7 @@ mod state;
 mod step;
 mod stuck;
 pub mod threads;
+mod trail;
 mod world;
 
 pub use crate::lock::{Bytes, FingerprintMap, FingerprintSet, fingerprint};
@@ -32,6 +33,7 @@ pub use mutant::Mutant;
 pub use object::{Act, Environment, Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
 pub use payload::Payload;
 pub use ready::Choice;
+pub use trail::Trail;
 pub use world::{Call, Event, Phase, Thread, Timing, Violation, Wait, World};
 
 use crate::lock::{Rule, Site, at};
@@ -58,6 +60,15 @@ pub trait Program: Send + Sync + 'static {
 
     /// Looks at a finished execution: nobody can move any more.
     fn judge(&self, shared: &Self::Shared, world: &mut World);
+}
+
+/// A program whose ends can be told apart: its `setup` has watched some variables.
+pub trait Watched: Program {
+    /// What an execution came to.
+    type Outcome: Ord;
+
+    /// The outcome of a finished execution: nobody can move any more.
+    fn outcome(&self, shared: &Self::Shared, world: &World) -> Self::Outcome;
 }
 
 /// A typed handle to a channel of `T`s.

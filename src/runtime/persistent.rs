@@ -72,7 +72,9 @@ impl World {
             Op::Send(_) if self.is_broken(call.object) => Threads::NONE,
             Op::Send(_) | Op::Drain => object.wakers | self.rival_breakers(call.object),
             Op::Load => object.writers,
-            Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => object.users | object.writers,
+            Op::Store(_) | Op::Swap(_) | Op::CompareExchange(..) => {
+                object.users | object.writers | self.fellow_writers(call.object)
+            }
             // It changes nothing any more.
             Op::Shutdown if self.is_cut(call.object) => Threads::NONE,
             Op::Break | Op::Shutdown => {
@@ -122,7 +124,9 @@ impl World {
                 outside(object.users | object.wakers | object.writers)
             })
         });
-        pending || self.outward.get_or_init(|| self.find_outward()).has(thread)
+        pending
+            || self.leaves_trail(thread)
+            || self.outward.get_or_init(|| self.find_outward()).has(thread)
     }
 
     /// The threads whose enabling acts, or whose data, others outside may see.

@@ -36,7 +36,7 @@ impl World {
     pub fn state(&mut self) -> u128 {
         if self.ended {
             let end = self.violations.last().map(|v| (v.rule, v.thread, v.site, &v.message));
-            return fingerprint(&end);
+            return fingerprint(&(end, &self.trail.values));
         }
         let mutant = self.mutant;
         let mut bytes = std::mem::take(&mut self.scratch);
@@ -66,6 +66,7 @@ impl World {
             let stalled = if mutant == Mutant::Stalls { 0 } else { thread.stalled };
             bytes.feed(&(phase, history, stalled));
         }
+        bytes.feed(&self.trail.values);
         bytes.feed(&self.dead);
         bytes.feed(&(self.spurious, self.breaks, self.breaks_over));
         let state = bytes.fingerprint();

@@ -109,6 +109,7 @@ impl World {
         self.note(thread, call.op.name(), call.object, call.site);
         self.touch_by_op(thread, &call, alternative);
         let outcome = self.apply(thread, &call, alternative);
+        self.keep(call.object);
         if let (Some(_), Outcome::Received(payload)) = (&self.log, &outcome) {
             let text = format!("{payload:?}");
             self.annotate(|| text);

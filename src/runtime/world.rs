@@ -6,6 +6,7 @@ use super::access::Touch;
 use super::cell::Observable;
 use super::mutant::Mutant;
 use super::object::{Name, Object, ObjectId, Op, Outcome, State, ThreadId, Threads};
+use super::trail::Trail;
 use crate::lock::Bytes;
 use crate::lock::{Rule, Site};
 use std::cell::OnceCell;
@@ -128,6 +129,8 @@ pub struct World {
     pub halted: bool,
     /// The log, where one is wanted.
     pub log: Option<Vec<Event>>,
+    /// What is watched, and the values that it had.
+    pub trail: Trail,
     /// What the present step touches, where somebody wants to know (dpor).
     pub touches: Option<Vec<Touch>>,
     /// The fault planted into the engines, for their tests.
@@ -165,6 +168,7 @@ impl World {
             ended: false,
             halted: false,
             log: None,
+            trail: Trail::default(),
             touches: None,
             mutant: Mutant::None,
             big: Vec::new(),

@@ -207,7 +207,8 @@ impl Cast {
             p.polled("postcopy_package_loaded_event", migration, rp);
         let dst_paused = p.semaphore("MIGRATION event (destination)", monitor, listen);
         let src_paused = p.semaphore("MIGRATION event (source)", monitor, migration);
-        let src_main_queue = p.channel("main_loop (source)", src_main, monitor | migration);
+        let src_main_queue =
+            p.channel("main_loop (source)", src_main, monitor | migration | breaks);
         let break_point = p.semaphore("break point", breaks, listen);
         let break_done = p.event("break done", listen, breaks);
 

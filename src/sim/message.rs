@@ -22,6 +22,8 @@ pub enum Message {
     DirtyBitmap,
     /// QEMU_VM_SECTION_FULL of a device, outside of a package.
     Device(Device),
+    /// The same of all devices, and QEMU_VM_EOF: the end of a precopy.
+    Devices(Vec<Device>),
     /// MIG_CMD_RECV_BITMAP.
     RecvBitmap,
     /// MIG_CMD_POSTCOPY_RESUME.
@@ -63,6 +65,8 @@ pub enum Reply {
 pub enum MainEvent {
     /// `loadvm_postcopy_handle_run_bh`.
     RunBh,
+    /// `process_incoming_migration_bh`: the end of a precopy.
+    IncomingBh,
     /// `postcopy_listen_thread_bh` (10.2).
     ListenThreadBh,
     /// A connection on the listener of `migrate-recover`, when it is here.
@@ -80,6 +84,8 @@ pub enum SourceEvent {
     MigrateResume,
     /// `migration_cleanup_bh`.
     CleanupBh,
+    /// In-band `migrate_cancel`.
+    MigrateCancel,
 }
 
 /// What the fault thread polls for.

@@ -5,11 +5,13 @@ use super::cast::Cast;
 use super::data::DataError;
 use super::destination::{devices, fault_thread, listen_thread, main_loop, monitor, vcpu};
 use super::network::{network, source_main};
+use super::outcome::Outcome;
 use super::plan::Plan;
 use super::ram::Guest;
 use super::scenario::{Scenario, Size};
 use super::source::{migration_thread, return_path};
-use crate::runtime::{Body, Program, Runtime, World};
+use super::state::Side;
+use crate::runtime::{Body, Program, Runtime, Watched, World};
 use std::sync::Arc;
 
 /// One migration: a plan in a scenario, at a size.
@@ -102,5 +104,51 @@ impl Program for Migration {
 
     fn judge(&self, cast: &Cast, world: &mut World) {
         cast.judge(world);
+    }
+}
+
+/// The same, seen from one side: that one's states are kept.
+pub struct Projected {
+    migration: Migration,
+    side: Side,
+}
+
+impl Migration {
+    /// Seen from `side`.
+    ///
+    /// # Errors
+    /// If there is no such side at this size.
+    pub fn seen_from(self, side: Side) -> Result<Projected, DataError> {
+        if side == Side::Source && !self.size.source {
+            let message = format!("size {} has no source: size l or larger", self.size.name);
+            return Err(DataError { file: self.scenario.name.clone(), place: None, message });
+        }
+        Ok(Projected { migration: self, side })
+    }
+}
+
+impl Watched for Projected {
+    type Outcome = Outcome;
+
+    fn outcome(&self, cast: &Cast, world: &World) -> Outcome {
+        cast.outcome(world, self.side)
+    }
+}
+
+impl Program for Projected {
+    type Shared = Cast;
+
+    fn setup(&self, world: &mut World) -> Cast {
+        let cast = self.migration.setup(world);
+        cast.watch(world, self.side);
+        cast
+    }
+
+    fn body<R: Runtime>(&self, cast: Arc<Cast>, cx: R) -> Body {
+        self.migration.body(cast, cx)
+    }
+
+    fn judge(&self, cast: &Cast, world: &mut World) {
+        self.migration.judge(cast, world);
     }
 }

@@ -13,6 +13,7 @@ mod memory;
 mod message;
 mod migration;
 mod network;
+mod outcome;
 mod plan;
 mod props;
 mod ram;
@@ -25,10 +26,12 @@ pub mod stream;
 mod threads;
 
 pub use data::DataError;
-pub use migration::Migration;
+pub use migration::{Migration, Projected};
+pub use outcome::{End, Outcome};
 pub use plan::{
     LoadState, LoadvmBql, Plan, RecoverAccept, SectionCheck, Teardown, Version, VfioCleanup,
 };
 pub use ram::{Content, Guest};
 pub use scenario::{Break, Device, Expectation, Moves, Scenario, Size, Verdict};
+pub use state::Side;
 pub use status::{PostcopyState, Status};

@@ -15,6 +15,11 @@ use std::sync::Arc;
 /// the source's main loop, unless that is a thread of its own.
 pub async fn network<R: Runtime>(cx: R, c: Arc<Cast>) {
     cx.started().await;
+    if c.scenario.cancel {
+        let site = at("management", "migrate_cancel");
+        cx.send(c.src_main_queue, SourceEvent::MigrateCancel, site).await.expect("never shut");
+        return;
+    }
     if c.guest.break_after.is_some() {
         cx.sem_wait(c.break_point, at("network", "break point")).await;
     }
@@ -39,6 +44,7 @@ impl Cast {
             match cx.recv(self.src_main_queue, site).await.expect("never shut") {
                 SourceEvent::MigrateResume => self.qmp_migrate_resume(cx).await,
                 SourceEvent::CleanupBh => self.migration_cleanup(cx).await,
+                SourceEvent::MigrateCancel => self.qmp_migrate_cancel(cx).await,
             }
         }
     }
@@ -51,6 +57,11 @@ impl Cast {
         }
         let migration = self.threads.migration.expect("there is a source");
         cx.join(migration, at("migration_cleanup", "qemu_thread_join")).await;
+        if self.scenario.cancel {
+            let site = at("migration_cleanup", "migrate_set_state");
+            let (old, new) = (Status::Cancelling, Status::Cancelled);
+            self.migrate_set_state(cx, Side::Source, old, new, site).await;
+        }
     }
 
     /// `migrate` with `resume`: connects, and wakes the migration thread.

@@ -125,6 +125,12 @@ pub struct Scenario {
     /// The same of the return path.
     #[serde(default)]
     pub return_path_capacity: Option<usize>,
+    /// The source does not go over to postcopy: it completes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub precopy: bool,
+    /// The user of the source cancels, at any step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel: bool,
     /// Condition waits that may end without a signal.
     #[serde(default)]
     pub spurious_wakeups: u32,
@@ -136,7 +142,11 @@ pub struct Scenario {
     pub expect: BTreeMap<String, Expectation>,
 }
 
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 13] = [
+    ("precopy", include_str!("../../models/scenarios/precopy.json")),
+    ("precopy-break-anytime", include_str!("../../models/scenarios/precopy-break-anytime.json")),
+    ("precopy-cancel", include_str!("../../models/scenarios/precopy-cancel.json")),
+    ("postcopy-cancel", include_str!("../../models/scenarios/postcopy-cancel.json")),
     ("postcopy", include_str!("../../models/scenarios/postcopy.json")),
     ("postcopy-recover", include_str!("../../models/scenarios/postcopy-recover.json")),
     ("postcopy-break-anytime", include_str!("../../models/scenarios/postcopy-break-anytime.json")),
@@ -195,6 +205,15 @@ impl Model for Scenario {
                 "\"break\": \"while-pages-are-streamed\" needs \"environment\": \"idle\"".into(),
             );
         }
+        if self.precopy && (self.hostile_section || self.breaks == Break::WhilePagesAreStreamed) {
+            return Some("\"precopy\" has no postcopy channel to break or to be hostile on".into());
+        }
+        if self.cancel && self.breaks != Break::Never {
+            return Some("\"cancel\" goes with \"break\": \"never\"".into());
+        }
+        if self.cancel && self.environment == Moves::Idle {
+            return Some("\"cancel\" needs \"environment\": \"any\"".into());
+        }
         if let Err(error) = Size::named(&self.size) {
             return Some(format!("\"size\": \"{}\": {}", self.size, error.message));
         }
@@ -235,10 +254,15 @@ impl Scenario {
     /// Why the scenario cannot be had in `size`, if it cannot.
     pub fn too_small(&self, size: &Size) -> Option<String> {
         let needs_monitor = self.breaks != Break::Never && !size.monitor;
-        let needs_source = self.breaks == Break::Anytime && !size.source;
-        if needs_source {
+        let needs = match self.breaks {
+            Break::Anytime => Some("breaks the network at any step"),
+            _ if self.cancel => Some("cancels"),
+            _ if self.precopy => Some("has no script"),
+            _ => None,
+        };
+        if let Some(what) = needs.filter(|_| !size.source) {
             return Some(format!(
-                "{} breaks the network at any step, which needs a source: size l or larger, not {}",
+                "{} {what}, which needs a source: size l or larger, not {}",
                 self.name, size.name
             ));
         }

@@ -5,9 +5,11 @@ use super::cast::Cast;
 use super::status::{PostcopyState, Status};
 use crate::lock::{Rule, Site};
 use crate::runtime::{Act, Op, Runtime};
+use serde::Deserialize;
 
 /// Which side's `MigrationStatus`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Side {
     Source,
     Destination,

@@ -18,13 +18,15 @@ pub enum Status {
     PostcopyPaused,
     PostcopyRecoverSetup,
     PostcopyRecover,
+    Cancelling,
+    Cancelled,
     Completed,
     Failed,
 }
 
 use Status::*;
 
-const ALL: [Status; 11] = [
+const ALL: [Status; 13] = [
     None,
     Setup,
     Active,
@@ -34,6 +36,8 @@ const ALL: [Status; 11] = [
     PostcopyPaused,
     PostcopyRecoverSetup,
     PostcopyRecover,
+    Cancelling,
+    Cancelled,
     Completed,
     Failed,
 ];
@@ -57,6 +61,8 @@ impl fmt::Display for Status {
             PostcopyPaused => "postcopy-paused",
             PostcopyRecoverSetup => "postcopy-recover-setup",
             PostcopyRecover => "postcopy-recover",
+            Cancelling => "cancelling",
+            Cancelled => "cancelled",
             Completed => "completed",
             Failed => "failed",
         })
@@ -80,12 +86,14 @@ impl Status {
         let device = version == Version::V10_2;
         match (self, to) {
             (Setup, Active)
+            | (Setup | Active | Device, Cancelling)
+            | (Cancelling, Cancelled)
             | (Active | PostcopyActive, Failed)
             | (PostcopyActive, PostcopyPaused | Completed)
             | (PostcopyRecover, PostcopyActive | PostcopyPaused) => true,
-            (Active, PostcopyActive) => old,
+            (Active, PostcopyActive | Completed) => old,
             (PostcopyPaused, PostcopyRecover) => old,
-            (Active, Device) | (Device, Failed) => !old,
+            (Active, Device) | (Device, Failed | Completed) => !old,
             (PostcopyPaused, PostcopyRecoverSetup)
             | (PostcopyRecoverSetup, PostcopyRecover | PostcopyPaused) => !old,
             (Device, PostcopyActive) => version == Version::V10_0,
@@ -100,7 +108,7 @@ impl Status {
         match (self, to) {
             (None, Active) => version == Version::V7_2,
             (Setup, Active) => version != Version::V7_2,
-            (Active, Failed)
+            (Active, Failed | Completed)
             | (PostcopyActive, Failed | Completed | PostcopyPaused)
             | (PostcopyPaused, PostcopyRecover)
             | (PostcopyRecover, PostcopyActive | PostcopyPaused) => true,
@@ -127,6 +135,21 @@ impl From<u64> for PostcopyState {
     fn from(value: u64) -> PostcopyState {
         use PostcopyState::*;
         [None, Advise, Discard, Listening, Running, End][value as usize]
+    }
+}
+
+impl fmt::Display for PostcopyState {
+    /// As QEMU's constants, without what is before it: `POSTCOPY_INCOMING_ADVISE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use PostcopyState::*;
+        f.pad(match self {
+            None => "NONE",
+            Advise => "ADVISE",
+            Discard => "DISCARD",
+            Listening => "LISTENING",
+            Running => "RUNNING",
+            End => "END",
+        })
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Threaded {
     pub monitor: Option<ThreadId>,
     pub migration: Option<ThreadId>,
     pub return_path: [Option<ThreadId>; LINKS],
+    /// Who breaks the network, or cancels.
     pub network: Option<ThreadId>,
     /// The source's main loop, where the network may break at any step. In the
     /// other scenarios the network's thread is it, once nothing more can break.
@@ -40,9 +41,10 @@ impl Threaded {
             size.source.then(|| world.thread(Name::nth("mig/src/return", n), 1))
         };
         let return_path = [rp(world, 0), rp(world, 1)];
-        let network = size.source.then(|| world.thread("network", 2));
-        let anytime = size.source && scenario.breaks == Break::Anytime;
-        let src_main = anytime.then(|| world.thread("main (source)", 1));
+        let third = if scenario.cancel { "user (source)" } else { "network" };
+        let network = size.source.then(|| world.thread(third, 2));
+        let anytime = scenario.breaks == Break::Anytime || scenario.cancel;
+        let src_main = (size.source && anytime).then(|| world.thread("main (source)", 1));
         let vcpu = |n| world.thread(Name::nth("vcpu", u32::from(n)), 0);
         let vcpus: Vec<ThreadId> = (0..size.vcpus).map(vcpu).collect();
         let call_rcu = scenario.rcu_callbacks.then(|| world.thread("call_rcu", 0));

@@ -1,6 +1,7 @@
 //! One integration binary: each module is a subject.
 
 mod agree;
+mod agreement;
 mod cli;
 mod dpor;
 mod engine;
@@ -17,6 +18,7 @@ mod lab;
 mod literate;
 mod made_build;
 mod mutants;
+mod outcomes;
 mod peer;
 mod peer_real;
 mod random;

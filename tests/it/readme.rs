@@ -21,6 +21,7 @@ fn every_option_is_in_the_readme_and_no_other() {
         &["trace", "--help"],
         &["lab", "--help"],
         &["exec", "--help"],
+        &["agree", "--help"],
     ] {
         let (code, help, _) = run(verb);
         assert_eq!(code, 0);
@@ -82,7 +83,8 @@ fn every_key_of_plans_scenarios_and_json_is_in_the_readme() {
             assert!(fact || readme.contains(&format!("`{key}`")), "{key} is not in the README");
         }
     }
-    for key in ["return-path-capacity", "spurious-wakeups", "reason", "rules"] {
+    for key in ["return-path-capacity", "spurious-wakeups", "reason", "rules", "precopy", "cancel"]
+    {
         assert!(readme.contains(&format!("`{key}`")), "{key} is not in the README");
     }
 }

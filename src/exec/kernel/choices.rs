@@ -4,7 +4,7 @@
 //! written down with the schedule, and a job says how often it may happen.
 //! Must not know: who picks.
 
-use super::state::{Kernel, Key, Tid};
+use super::state::{Kernel, Key, Step, Tid};
 use super::sync::Op;
 use super::{file, locks, socket, tasks};
 
@@ -19,6 +19,16 @@ pub struct Choices {
     pub short: u32,
     /// Waits on a condition that end without a signal.
     pub spurious: u32,
+    /// One in so many calls that may be short or interrupted, is; zero: of eight.
+    pub rate: usize,
+}
+
+/// Begins an execution in which so much may happen. How rare it is, is picked: what
+/// happens early in one execution happens late in another.
+pub fn begin(timeouts: u32, eintr: u32, short: u32, spurious: u32) {
+    let nth = tasks::choose(RARE.len());
+    tasks::set_rare(RARE[nth]);
+    super::state::kernel().choices = Choices { timeouts, eintr, short, spurious, rate: RATES[nth] };
 }
 
 /// Above any thread's number: what is picked in place of one.
@@ -26,13 +36,31 @@ const TIMEOUT: Tid = 1 << 24;
 const SPURIOUS: Tid = 1 << 25;
 /// One in so many calls that may, does.
 const RATE: usize = 8;
+/// The same where that is picked; of steps of all threads, and of calls.
+const RARE: [usize; 3] = [32, 128, 512];
+const RATES: [usize; 3] = [4, 16, 64];
+
+impl Choices {
+    fn rate(self) -> usize {
+        if self.rate == 0 { RATE } else { self.rate }
+    }
+}
+
+/// Writes it down for a witness.
+fn tell(kernel: &mut Kernel, tid: Tid, what: &'static str) {
+    if let Some(steps) = &mut kernel.recording {
+        steps.push(Step { tid, what, object: 0, frames: Vec::new(), waited: false });
+    }
+}
 
 /// What else than the threads that can run may be picked now.
 pub fn extras(kernel: &Kernel, extras: &mut Vec<Tid>) {
     extras.clear();
     let threads = || kernel.threads.iter().enumerate();
     if kernel.choices.timeouts > 0 {
-        let waits = threads().filter_map(|(tid, thread)| Some((thread.deadline?, tid)));
+        // A scenario's tasks sleep until all is at rest: that is not for us to end.
+        let of_qemu = threads().filter(|(_, thread)| !thread.scenario);
+        let waits = of_qemu.filter_map(|(tid, thread)| Some((thread.deadline?, tid)));
         extras.extend(waits.min().map(|(_, tid)| tid | TIMEOUT));
     }
     if kernel.choices.spurious > 0 {
@@ -46,9 +74,11 @@ pub fn extras(kernel: &Kernel, extras: &mut Vec<Tid>) {
 pub fn happens(kernel: &mut Kernel, picked: Tid) -> bool {
     if picked & TIMEOUT != 0 {
         kernel.choices.timeouts -= 1;
+        tell(kernel, picked & !TIMEOUT, "time-out");
         kernel.time_out(picked & !TIMEOUT);
     } else if picked & SPURIOUS != 0 {
         kernel.choices.spurious -= 1;
+        tell(kernel, picked & !SPURIOUS, "spurious");
         kernel.wake_thread(picked & !SPURIOUS);
     } else {
         return false;
@@ -73,7 +103,7 @@ pub fn shorten(kernel: &mut Kernel, op: &Op) {
         _ => None,
     };
     if let Some(length) = length.filter(|length| *length > 1)
-        && tasks::choose(RATE) == 1
+        && tasks::choose(kernel.choices.rate()) == 1
     {
         kernel.limit = Some(if tasks::choose(2) == 0 { 1 } else { length / 2 });
     }
@@ -88,6 +118,8 @@ fn stream(kernel: &Kernel, fd: i32) -> bool {
 pub fn shortened(kernel: &mut Kernel, done: bool) {
     if kernel.limit.take().is_some() && done {
         kernel.choices.short -= 1;
+        let tid = kernel.current;
+        tell(kernel, tid, "short");
     }
 }
 
@@ -103,10 +135,11 @@ pub fn interrupt(kernel: &mut Kernel, tid: Tid, op: &Op) -> Option<isize> {
         Op::Socket(_) => true,
         _ => false,
     };
-    if !may || tasks::choose(RATE) != 1 {
+    if !may || tasks::choose(kernel.choices.rate()) != 1 {
         return None;
     }
     kernel.choices.eintr -= 1;
+    tell(kernel, tid, "EINTR");
     kernel.wake_thread(tid);
     Some(-libc::EINTR as isize)
 }

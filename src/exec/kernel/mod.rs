@@ -35,6 +35,7 @@ pub mod state;
 pub mod sync;
 pub mod tasks;
 pub mod thread;
+pub mod trail;
 mod trial;
 pub mod uffd;
 mod wrap;

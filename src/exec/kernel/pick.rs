@@ -18,7 +18,7 @@ pub enum Strategy {
     Replay(Vec<Option<Tid>>),
 }
 
-/// One in so many steps at which something rare may happen.
+/// One in so many steps at which something rare may happen, unless told otherwise.
 const RARE: usize = 64;
 
 /// A small generator of random numbers (SplitMix64).
@@ -110,6 +110,8 @@ pub struct Picker {
     /// What was picked in this execution, where there was a choice.
     picked: Vec<u32>,
     hash: u64,
+    /// One in so many steps at which something rare may happen, does.
+    pub rare: usize,
 }
 
 impl Picker {
@@ -124,7 +126,8 @@ impl Picker {
         };
         let (random, picked) = (Random(seed), Vec::new());
         // FNV-1a's offset.
-        Picker { how, random, seed, begun: 0, executions, picked, hash: 0xcbf2_9ce4_8422_2325 }
+        let hash = 0xcbf2_9ce4_8422_2325;
+        Picker { how, random, seed, begun: 0, executions, picked, hash, rare: RARE }
     }
 
     /// Begins an execution; false if there were enough. Each has random numbers of
@@ -170,7 +173,7 @@ impl Picker {
         if !rare.is_empty() {
             let picked = match wanted {
                 Some(wanted) if rare.contains(&wanted) => Some(wanted),
-                _ if drawn && self.random.below(RARE) == 0 => {
+                _ if drawn && self.random.below(self.rare) == 0 => {
                     Some(rare[self.random.below(rare.len())])
                 }
                 _ => None,

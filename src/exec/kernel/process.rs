@@ -4,7 +4,7 @@
 
 use super::state::{Ending, Tid, kernel};
 use super::sync::Op;
-use super::{cleanup, tasks};
+use super::{cleanup, tasks, trail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A function of C that accesses a device, as a vCPU (`glue/qemu/mmio.c`); zero: the
@@ -35,6 +35,7 @@ pub fn call(mut op: Op) -> isize {
         state.threads[tid].frames = backtrace();
     }
     set_running(false);
+    trail::look();
     match tasks::perform(tid, &mut op) {
         Some(result) => {
             set_running(true);

@@ -12,6 +12,7 @@ use super::freed::Written;
 pub use super::key::{Key, Waits};
 use super::pair::{self, Pair};
 use super::sync::Op;
+use super::trail::Trail;
 use super::uffd::Faults;
 use std::cell::UnsafeCell;
 
@@ -183,6 +184,8 @@ pub struct Kernel {
     pub calls: Vec<Call>,
     /// Mutexes that were misused: how, by whom, where they are.
     pub misuses: Vec<(Misuse, Tid, usize)>,
+    /// The states that the migration has gone through.
+    pub trail: Trail,
     /// Memory that was written to after it was freed.
     pub written: Vec<Written>,
     /// What was found on the way.

@@ -324,3 +324,8 @@ pub fn leave(tid: Tid) -> ! {
 pub fn choose(many: usize) -> usize {
     current_run().picker.value(many)
 }
+
+/// From now on something rare happens at one in so many steps at which it may.
+pub fn set_rare(many: usize) {
+    current_run().picker.rare = many;
+}

@@ -54,6 +54,7 @@ pub unsafe extern "C" fn bqlcheck_trial(
             eintr: *eintr as u32,
             short: *short as u32,
             spurious: *spurious as u32,
+            rate: 0,
         },
         _ => Choices::default(),
     };

@@ -13,10 +13,11 @@ use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::kernel::uffd;
+use crate::exec::kernel::{trail, uffd};
 use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, Status, Wire};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
+use crate::sim::Side;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -79,26 +80,38 @@ pub struct Running {
     pub incoming: Incoming,
     pub monitor: Qmp,
     contract: Contract,
-    story: Mutex<Option<Arc<Board<Story>>>>,
+    now: Mutex<Option<Boards>>,
 }
+
+/// The boards of an execution.
+type Boards = (Arc<Board<Story>>, Arc<Board<State>>);
 
 impl Running {
     pub fn new(incoming: Incoming, monitor: Qmp, contract: Contract) -> Running {
-        Running { incoming, monitor, contract, story: Mutex::new(None) }
+        Running { incoming, monitor, contract, now: Mutex::new(None) }
     }
 
-    fn story<R>(&self, look: impl FnOnce(&Story) -> R) -> R {
-        let story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
-        story.as_ref().expect("an execution has begun").look(|story| look(story))
+    fn look<R>(&self, look: impl FnOnce(&Story, &State) -> R) -> R {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let (story, source) = now.as_ref().expect("an execution has begun");
+        story.look(|story| source.look(|source| look(story, source)))
     }
 }
 
 impl Running {
     /// What the story adds to what the end alone says.
-    fn told(&self, story: &Story, state: &Kernel, names: &dyn Names) -> Vec<Breach> {
+    fn told(
+        &self,
+        story: &Story,
+        source: &State,
+        state: &Kernel,
+        names: &dyn Names,
+    ) -> Vec<Breach> {
         let mut all = Vec::new();
         // Until the source has sent the package, the guest is safe with it.
-        if story.postcopy {
+        // In postcopy-device the source can still take the guest back.
+        let postcopy = !matches!(source.status, Status::Active | Status::PostcopyDevice);
+        if postcopy {
             all.extend(judge::lost(state));
         }
         let done = story.finished() && story.vcpus_done == self.incoming.vcpus;
@@ -115,8 +128,15 @@ impl Running {
                     .and_then(|why| why.split_once(": "))
                     .map_or(&**why, |at| at.1);
                 let message = format!("the source has failed ({why}), the destination is {here}");
-                let lost = story.postcopy.then(|| Breach::new(Rule::GuestLost, message));
+                let lost = postcopy.then(|| Breach::new(Rule::GuestLost, message));
                 all.extend(lost);
+            }
+            (Some(Ending::Quiet), Some(Outcome::Hangs(why))) => {
+                let here = trail::status();
+                // Where it waits: what it had read before does not matter.
+                let why = why.split([':', ',']).next().unwrap_or_default();
+                let message = format!("the source hangs ({why}), the destination is {here}");
+                all.push(Breach::new(Rule::WaitForever, message));
             }
             (Some(Ending::Quiet), _) => all.push(judge::hang(state, names)),
             _ => {}
@@ -129,20 +149,24 @@ impl Running {
 
 impl Scenario for Running {
     fn begin(&self) {
-        let story = self.incoming.begin(&self.monitor);
-        *self.story.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
+        let boards = self.incoming.begin(&self.monitor);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Some(boards);
     }
 
     fn judge(&self, names: &dyn Names) -> Vec<Breach> {
         let state = kernel();
         let mut all = self.contract.judge(state);
         all.extend(judge::general(state, names));
-        self.story(|story| all.extend(self.told(story, state, names)));
+        self.look(|story, source| all.extend(self.told(story, source, state, names)));
         all
     }
 
+    fn side(&self) -> Option<Side> {
+        Some(Side::Destination)
+    }
+
     fn outcome(&self) -> String {
-        self.story(Story::outcome)
+        self.look(|story, _| story.outcome())
     }
 }
 
@@ -161,7 +185,7 @@ impl Incoming {
     }
 
     /// Adds the tasks of one execution; gives what they will have to tell.
-    pub fn begin(&self, monitor: &Qmp) -> Arc<Board<Story>> {
+    pub fn begin(&self, monitor: &Qmp) -> Boards {
         let story = Arc::new(Board::new(Story::default()));
         let state = Arc::new(Board::new(State::new(&self.guest)));
         let wire: Arc<Board<Vec<Channel>>> = Arc::new(Board::new(Vec::new()));
@@ -198,7 +222,7 @@ impl Incoming {
                 this.rest(&story);
             });
         }
-        story
+        (story, state)
     }
 
     /// The source's migration thread.
@@ -233,12 +257,7 @@ impl Incoming {
                     breaks: self.breaks,
                     left,
                 };
-                let outcome = source.migrate(slow, &mut preempt);
-                // In postcopy-device the source can still take the guest back.
-                let here = |status| matches!(status, Status::Active | Status::PostcopyDevice);
-                let over = state.with(|state| !here(state.status));
-                story.with(|story| story.postcopy = over);
-                outcome
+                source.migrate(slow, &mut preempt)
             } else {
                 source.recover(channel, &mut preempt)
             };

@@ -44,7 +44,7 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 15] = [
+const OUTGOING: [&str; 16] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
@@ -59,6 +59,7 @@ const OUTGOING: [&str; 15] = [
     "postcopy-recover-out",
     "postcopy-break-late-out",
     "postcopy-break-out",
+    "postcopy-break-narrow-out",
     "postcopy-break-out-autostart",
 ];
 
@@ -114,6 +115,7 @@ fn pages() -> Vec<u8> {
 /// The scenario of a source.
 fn outgoing(name: &str) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
+    let narrow = name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" => (false, Deed::Nothing),
@@ -124,13 +126,16 @@ fn outgoing(name: &str) -> Option<Outgoing> {
         "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
         "postcopy-recover-out" => (true, Deed::Pause),
         "postcopy-break-late-out" => (true, Deed::Late),
-        "postcopy-break-out" | "postcopy-break-out-autostart" => (true, Deed::Break),
+        "postcopy-break-out" | "postcopy-break-narrow-out" | "postcopy-break-out-autostart" => {
+            (true, Deed::Break)
+        }
         "postcopy-cancel" | "postcopy-cancel-at-once" | "postcopy-cancel-autostart" => {
             (true, Deed::Cancel)
         }
         _ => return None,
     };
-    Some(Outgoing { pages: pages(), postcopy, deed, autostart, hasty, slow, threads: VCPUS })
+    let (pages, threads) = (pages(), VCPUS);
+    Some(Outgoing { pages, postcopy, deed, autostart, hasty, slow, narrow, threads })
 }
 
 /// What is migrated.

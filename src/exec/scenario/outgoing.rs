@@ -14,6 +14,7 @@ use crate::exec::kernel::sync::Op;
 use crate::exec::peer::Outcome;
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
+use crate::sim::Side;
 use crate::sim::stream::Content;
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,8 @@ pub struct Outgoing {
     pub hasty: bool,
     /// The user limits the bandwidth of postcopy.
     pub slow: bool,
+    /// The network holds little: the source waits while the destination has not read.
+    pub narrow: bool,
     /// So many threads of the guest.
     pub threads: usize,
 }
@@ -173,7 +176,8 @@ impl Scenario for Running {
         let guest = self.memory.begin(self.outgoing.threads);
         let story = Arc::new(Board::new(Story::default()));
         let listener = Channel::listen(OUTGOING);
-        kernel().files.room = (self.outgoing.deed == Deed::Pause).then_some(ROOM);
+        let narrow = self.outgoing.deed == Deed::Pause || self.outgoing.narrow;
+        kernel().files.room = narrow.then_some(ROOM);
         {
             let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
             add("destination", move || this.destination(listener, &story, &guest));
@@ -202,6 +206,10 @@ impl Scenario for Running {
         let mut all = judge::general(state, names);
         self.look(|story, guest| all.extend(self.told(story, guest, state, names)));
         all
+    }
+
+    fn side(&self) -> Option<Side> {
+        Some(Side::Source)
     }
 
     fn outcome(&self) -> String {

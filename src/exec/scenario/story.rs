@@ -11,8 +11,6 @@ pub struct Story {
     pub runs: bool,
     /// The destination listens again.
     pub recovers: bool,
-    /// The source has gone over to postcopy.
-    pub postcopy: bool,
     /// The network was cut.
     pub cut: bool,
     /// What the source came to.

@@ -8,7 +8,7 @@ use crate::sim::cast::Cast;
 use crate::sim::handlers::{Hook, Owner};
 use crate::sim::message::{MainEvent, Message, Packed, Reply};
 use crate::sim::plan::{Teardown, Version};
-use crate::sim::scenario::Break;
+use crate::sim::scenario::{Break, Device};
 use crate::sim::state::Side;
 use crate::sim::status::{PostcopyState, Status};
 
@@ -79,12 +79,28 @@ impl Cast {
                     self.postcopy_state_set(cx, PostcopyState::Discard, site).await;
                     self.ram_discard_range(cx, &pages);
                 }
+                Message::Devices(devices) => return self.end_of_precopy(cx, &devices).await,
                 Message::Packaged(sections) => {
                     return self.loadvm_handle_cmd_packaged(cx, &sections).await;
                 }
                 other => unreachable!("a source does not send {other:?} here"),
             }
         }
+    }
+
+    /// The devices of a precopy, then its end: a bottom half starts the guest.
+    async fn end_of_precopy<R: Runtime>(
+        &self,
+        cx: &R,
+        devices: &[Device],
+    ) -> Result<(), LoadError> {
+        for device in devices {
+            let site = at("qemu_loadvm_section_start_full", "vmstate_load");
+            self.load_device(cx, *device, Hook::LoadState, site).await;
+        }
+        let site = at("process_incoming_migration_co", "migration_bh_schedule");
+        cx.send(self.main_queue, MainEvent::IncomingBh, site).await.expect("never shut");
+        Ok(())
     }
 
     async fn loadvm_postcopy_handle_advise<R: Runtime>(&self, cx: &R) -> Result<(), LoadError> {

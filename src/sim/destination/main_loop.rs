@@ -8,6 +8,8 @@ use crate::sim::cast::Cast;
 use crate::sim::destination::monitor::postcopy_try_recover;
 use crate::sim::destination::teardown::postcopy_listen_thread_bh;
 use crate::sim::message::MainEvent;
+use crate::sim::state::Side;
+use crate::sim::status::Status;
 use std::sync::Arc;
 
 /// `qemu_main_loop()`.
@@ -22,6 +24,7 @@ pub async fn qemu_main_loop<R: Runtime>(cx: R, c: Arc<Cast>) {
         cx.lock(c.bql, at("os_host_main_loop_wait", "bql_lock")).await;
         match event.expect("the main loop's queue is never shut") {
             MainEvent::RunBh => loadvm_postcopy_handle_run_bh(&cx, &c).await,
+            MainEvent::IncomingBh => process_incoming_migration_bh(&cx, &c).await,
             MainEvent::ListenThreadBh => postcopy_listen_thread_bh(&cx, &c).await,
             MainEvent::Accept => postcopy_try_recover(&cx, &c).await,
         }
@@ -43,4 +46,16 @@ async fn loadvm_postcopy_handle_run_bh<R: Runtime>(cx: &R, c: &Cast) {
     for halt_cond in &c.halt_cond {
         cx.act(Act::Broadcast, *halt_cond, site);
     }
+}
+
+/// `process_incoming_migration_bh()`: starts the guest, which has all of its pages.
+async fn process_incoming_migration_bh<R: Runtime>(cx: &R, c: &Cast) {
+    let f = "process_incoming_migration_bh";
+    for page in &c.pages {
+        cx.act(Act::Set, *page, at(f, "vm_start"));
+    }
+    loadvm_postcopy_handle_run_bh(cx, c).await;
+    let (old, new, site) = (Status::Active, Status::Completed, at(f, "migrate_set_state"));
+    c.migrate_set_state(cx, Side::Destination, old, new, site).await;
+    c.migration_incoming_state_destroy(cx).await;
 }

@@ -35,6 +35,8 @@ impl Cast {
         let function = "migration_incoming_state_destroy";
         let (listening, failed_early) =
             cx.look(&self.incoming, |mis| (mis.have_listen_thread, !mis.have_listen_thread));
+        // A precopy that has not failed has no listen thread either.
+        let failed_early = failed_early && !self.scenario.precopy;
         if self.plan.teardown == Teardown::MainBhJoin && listening {
             cx.join(self.threads.listen, at("postcopy_incoming_cleanup", "qemu_thread_join")).await;
             self.postcopy_ram_incoming_cleanup(cx).await;

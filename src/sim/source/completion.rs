@@ -69,8 +69,9 @@ impl Cast {
     pub async fn migration_iteration_finish<R: Runtime>(&self, cx: &R) {
         let f = "migration_iteration_finish";
         cx.lock(self.src_bql, at(f, "bql_lock")).await;
-        let failed = self.status(cx, Side::Source, at(f, "s->state")).await == Status::Failed;
-        if failed && self.plan.version != Version::V7_2 {
+        let state = self.status(cx, Side::Source, at(f, "s->state")).await;
+        let failed = matches!(state, Status::Failed | Status::Cancelling);
+        if failed && (self.scenario.precopy || self.plan.version != Version::V7_2) {
             cx.with(&self.outgoing, |s| s.guest_runs = true);
             cx.world(|world| world.annotate(|| "vm_start".into()));
         }

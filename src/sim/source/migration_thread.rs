@@ -19,7 +19,10 @@ pub struct Fatal;
 /// `migration_thread()`.
 pub async fn migration_thread<R: Runtime>(cx: R, c: Arc<Cast>) {
     cx.started().await;
-    if c.precopy(&cx).await.is_err() || c.postcopy_start(&cx).await.is_err() {
+    let iterated = c.precopy(&cx).await;
+    if c.scenario.precopy && iterated.is_ok() {
+        c.migration_completion_precopy(&cx).await;
+    } else if iterated.is_err() || c.postcopy_start(&cx).await.is_err() {
         // postcopy_start has said FAILED itself; precopy errors do so here.
         let site = at("migration_detect_error", "migrate_set_state");
         c.fail_from(&cx, Status::Active, site).await;
@@ -58,10 +61,15 @@ impl Cast {
 
     /// Setup and one pass over RAM; then the guest dirties its pages.
     async fn precopy<R: Runtime>(&self, cx: &R) -> Result<(), Broken> {
-        let site = at("qemu_savevm_send_postcopy_advise", "qemu_fflush");
-        self.send_head(cx, Message::Advise, site).await?;
-        let site = at("migration_thread", "migrate_set_state");
+        let mut set_up = Ok(());
+        if !self.scenario.precopy {
+            let site = at("qemu_savevm_send_postcopy_advise", "qemu_fflush");
+            set_up = self.send_head(cx, Message::Advise, site).await;
+        }
+        // An error of the setup is looked at only in ACTIVE.
+        let site = at("qemu_savevm_wait_unplug", "migrate_set_state");
         self.migrate_set_state(cx, Side::Source, Status::Setup, Status::Active, site).await;
+        set_up?;
         let pages = self.guest.before.iter().cloned().enumerate();
         let pages = pages.map(|(n, content)| (n as u32, content)).collect();
         self.send_head(cx, Message::Ram(pages), at("ram_save_iterate", "qemu_fflush")).await?;
@@ -86,8 +94,13 @@ impl Cast {
         cx.lock(self.src_bql, at(f, "bql_lock")).await;
         cx.with(&self.outgoing, |s| s.guest_runs = false);
         if !old {
-            self.migrate_set_state(cx, Side::Source, Status::Active, Status::Device, set_state)
-                .await;
+            let (from, to) = (Status::Active, Status::Device);
+            let goes_on = self.migrate_set_state(cx, Side::Source, from, to, set_state).await;
+            if !goes_on {
+                // Cancelled, which is not to fail.
+                cx.unlock(self.src_bql, at(f, "bql_unlock"));
+                return Err(Broken);
+            }
         }
         let sent = self.send_package(cx).await;
         let before = if old { Status::PostcopyActive } else { Status::Device };
@@ -220,6 +233,9 @@ impl Cast {
     async fn migration_detect_error<R: Runtime>(&self, cx: &R) -> Result<(), Fatal> {
         let f = "migration_detect_error";
         let state = self.status(cx, Side::Source, at(f, "s->state")).await;
+        if state == Status::Cancelling {
+            return Err(Fatal);
+        }
         cx.op(Op::Store(1), self.src_error, at(f, "migrate_set_error")).await;
         if state == Status::PostcopyActive {
             return self.postcopy_pause(cx).await;

@@ -160,7 +160,7 @@ impl Source {
     }
 
     /// Whether `s->state` may become `to`: by the simulator's table, and by what
-    /// the simulator leaves out, which are precopy's end and migrate_cancel.
+    /// the simulator leaves out.
     fn may_become(&self, to: &str) -> bool {
         let from = self.status.as_str();
         if let (Some(from), Some(to)) = (Status::named(from), Status::named(to))
@@ -169,13 +169,10 @@ impl Source {
             return true;
         }
         let over = ["none", "completed", "failed", "cancelled"].contains(&from);
-        let old = self.version == Version::V7_2;
         match to {
             "setup" => over,
             "failed" => from == "setup",
-            "completed" => from == if old { "active" } else { "device" },
             "cancelling" => !over && !from.starts_with("postcopy") && from != "cancelling",
-            "cancelled" => from == "cancelling",
             _ => false,
         }
     }

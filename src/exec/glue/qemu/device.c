@@ -7,6 +7,11 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "hw/core/cpu.h"
+#if __has_include("system/memory.h")
+#include "system/memory.h"
+#else
+#include "exec/memory.h"
+#endif
 #include "migration/qemu-file-types.h"
 #include "migration/register.h"
 #include "migration/vmstate.h"
@@ -70,7 +75,10 @@ static const VMStateDescription vmstate_run_on_cpu = {
 static int handlers_load_state(QEMUFile *f, void *opaque, int version_id)
 {
     SAVEVM_HANDLER("load_state");
+    /* As a PCI device's: its memory regions change, which needs the BQL. */
+    memory_region_transaction_begin();
     qemu_get_be64(f);
+    memory_region_transaction_commit();
     return 0;
 }
 

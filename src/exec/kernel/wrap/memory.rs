@@ -1,7 +1,7 @@
 //! malloc and mmap: the arena.
 
 use super::super::state::{Ending, kernel};
-use super::super::{arena, process, race, uffd};
+use super::super::{arena, process, race, trail, uffd};
 use super::set_errno;
 use libc::{c_int, c_void, off_t, size_t};
 use std::arch::naked_asm;
@@ -234,6 +234,7 @@ pub unsafe extern "C" fn __wrap_mprotect(at: *mut c_void, bytes: size_t, p: c_in
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_madvise(at: *mut c_void, bytes: size_t, advice: c_int) -> c_int {
+    trail::look();
     if advice == libc::MADV_DONTNEED && arena::contains(at as usize) {
         uffd::discard(kernel(), at as usize, bytes);
     }
