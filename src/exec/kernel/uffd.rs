@@ -16,10 +16,10 @@ pub const MESSAGE: usize = 32;
 const API: u64 = 0xaa;
 const UFFDIO_API: u64 = 0xc018_aa3f;
 const UFFDIO_REGISTER: u64 = 0xc020_aa00;
-const UFFDIO_UNREGISTER: u64 = 0x8010_aa01;
-const UFFDIO_WAKE: u64 = 0x8010_aa02;
-const UFFDIO_COPY: u64 = 0xc028_aa03;
-const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;
+pub const UFFDIO_UNREGISTER: u64 = 0x8010_aa01;
+pub const UFFDIO_WAKE: u64 = 0x8010_aa02;
+pub const UFFDIO_COPY: u64 = 0xc028_aa03;
+pub const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;
 const EVENT_PAGEFAULT: u8 = 0x12;
 const MODE_MISSING: u64 = 1;
 const MODE_DONTWAKE: u64 = 1;
@@ -287,17 +287,6 @@ fn wake(kernel: &mut Kernel, start: usize, end: usize) {
 }
 
 impl Call {
-    /// The pages that it is about to bring, or whose waiters it wakes: start, bytes.
-    pub fn pages(&self) -> (usize, usize) {
-        // SAFETY: each request's argument begins with at least this many words.
-        let word = |nth: usize| unsafe { *(self.argument as *const u64).add(nth) as usize };
-        match self.request {
-            UFFDIO_COPY => (word(0), word(2)),
-            UFFDIO_ZEROPAGE | UFFDIO_WAKE | UFFDIO_UNREGISTER => (word(0), word(1)),
-            _ => (0, 0),
-        }
-    }
-
     /// Done at once: no request waits.
     pub fn attempt(&mut self, kernel: &mut Kernel, _: Tid) -> Option<isize> {
         let Some(file) = kernel.files.file(self.fd) else { return error(EBADF) };
