@@ -53,7 +53,7 @@ impl Stage {
         match self.runs() {
             [true, true] => Some(format!("the guest runs on both sides: {both}")),
             [false, false] => {
-                let said = (0..2).filter_map(|side| exited(side)).collect::<Vec<_>>().join("; ");
+                let said = (0..2).filter_map(exited).collect::<Vec<_>>().join("; ");
                 let why = if said.is_empty() { both } else { format!("{both}; {said}") };
                 Some(format!("the guest runs nowhere: {why}"))
             }
