@@ -6,7 +6,7 @@ use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, choices, process, race, sync, tasks, trail};
+use super::kernel::{boot, choices, process, race, sync, tasks};
 use super::raced;
 use crate::sim::Side;
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ pub fn run(
 
 /// Begins an execution.
 fn begin(scenario: &dyn Scenario, faults: Faults) {
-    trail::begin(scenario.side());
+    ending::watch(scenario.side());
     if !faults.is_none() {
         choices::begin(faults.timeouts, faults.eintr, faults.short, faults.spurious);
     }
