@@ -2,10 +2,6 @@
 //! same run, and how much memory; `cargo bench --bench scan`. The trees are those
 //! of the tests.
 
-/// As the program has it: `src/main.rs`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[path = "../tests/it/trees.rs"]
 mod trees;
 

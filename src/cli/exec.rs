@@ -8,9 +8,11 @@ use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::{cache, interrupt, output};
 use crate::exec::job::{Done, Event, Faults, Job, Picks, Strategy};
+use crate::exec::kernel::shared::VARIABLE;
 use crate::exec::known::Sorted;
 use crate::exec::link::{Build, Image, LinkError, Settings, link};
 use crate::exec::named::{Named, Names};
+use crate::exec::scenario::pair::is_pair;
 use crate::exec::symbols::Symbols;
 use crate::lock::Rule;
 use crate::report::{self, Run};
@@ -140,7 +142,9 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
 /// Runs the schedule of a witness again.
 pub fn replay(witness: Witness) -> Result<Exit, Failure> {
     let linked = Linked::new(&witness.build, None, witness.exec.races)?;
-    let job = Job { replay: Some(witness.schedule), log: false, ..witness.exec };
+    // The image may have been linked again since, with its variables elsewhere.
+    let roots = linked.names.roots(&linked.symbols);
+    let job = Job { replay: Some(witness.schedule), log: false, roots, ..witness.exec };
     let (mut run, _) = supervise(&linked, job, None)?;
     // There are many races in an execution.
     let same = |found: &Named| {
@@ -181,7 +185,11 @@ fn folder(cache: Option<&Path>, build: &Build) -> Result<PathBuf, Failure> {
 
 fn start(image: &Image, job: &Job) -> Result<Child, Failure> {
     let path = image.path.display();
-    let mut child = Command::new(&image.path)
+    let mut command = Command::new(&image.path);
+    if is_pair(&job.scenario) {
+        command.env(VARIABLE, "1");
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // Ctrl-C is ours: we then say what is known.
@@ -253,10 +261,11 @@ pub fn supervise(
                     schedules.push(violation.schedule);
                 }
             }
-            Ok(Ok(Event::Log { text, .. })) => {
-                logs += 1;
+            Ok(Ok(Event::Log { side, text, .. })) => {
+                logs += u32::from(side.as_deref() != Some("destination"));
                 if let Some(directory) = directory {
-                    output::write(directory, &format!("{logs:05}.log"), &text)?;
+                    let side = side.map_or(String::new(), |side| format!("-{side}"));
+                    output::write(directory, &format!("{logs:05}{side}.log"), &text)?;
                 }
             }
             Ok(Ok(Event::Done(done))) => (run.done, ended) = (done, true),

@@ -5,9 +5,9 @@
 use super::job::{Event, Job};
 use super::judge::Names;
 use super::kernel::boot::{self, Image};
-use super::kernel::process;
-use super::scenario;
-use super::search;
+use super::kernel::{pair, process, shared};
+use super::scenario::{self, pair::PREFIXES};
+use super::search::{self, Scenario};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::os::raw::{c_char, c_int};
@@ -49,6 +49,12 @@ fn emit(event: &Event) {
 fn run(image: &'static Image, job: &Job) {
     let began = Instant::now();
     let refuse = |message: String, help: &str| emit(&Event::Refused { message, help: help.into() });
+    if let Some(setup) = scenario::pair::find(&job.scenario, &job.version) {
+        return match two(image, job, setup) {
+            Ok(scenario) => search(job, &scenario, began),
+            Err((message, help)) => refuse(message, help),
+        };
+    }
     let Some(setup) = scenario::find(&job.scenario, &job.version) else {
         let help = format!("one of: {}", scenario::names().join(", "));
         return refuse(format!("no scenario is called {}", job.scenario), &help);
@@ -64,28 +70,62 @@ fn run(image: &'static Image, job: &Job) {
             return refuse(format!("management failed: {message}"), "see the scenario's needs");
         }
     };
+    search(job, &scenario, began);
+}
+
+/// A scenario of two QEMUs, booted.
+fn two(
+    image: &'static Image,
+    job: &Job,
+    setup: scenario::pair::Setup,
+) -> Result<Arc<dyn Scenario>, (String, &'static str)> {
+    if !shared::is_on() {
+        return Err(("two processes need a heap that they share".into(), "started by bqlcheck"));
+    }
+    if job.races {
+        let message = "races are told by addresses, which two QEMUs have both".into();
+        return Err((message, "a scenario of one QEMU, or without --races"));
+    }
+    let arguments = setup.arguments(job.log);
+    boot::start_pair(image, PREFIXES, &arguments, setup.boot(), job.log).map_err(
+        |(ending, said)| {
+            let message = format!("QEMU does not boot: {ending:?}; it said: {}", said.trim());
+            (message, "this build may need a function in models/exec/libc.json")
+        },
+    )?;
+    let failed = |message| (format!("management failed: {message}"), "see the scenario's needs");
+    setup.ready().map_err(failed)
+}
+
+fn search(job: &Job, scenario: &Arc<dyn Scenario>, began: Instant) {
     emit(&Event::Booted { wall_ms: began.elapsed().as_millis() as u64 });
-    let names: Arc<dyn Names + Send + Sync> = Arc::new(Addresses { roots: job.roots.clone() });
+    let names: Arc<dyn Names + Send + Sync> =
+        Arc::new(Addresses { roots: Arc::new(job.roots.clone()) });
     let tell: Arc<dyn Fn(&Event) + Send + Sync> = Arc::new(emit);
     match &job.replay {
         Some(forced) => {
             let forced: Vec<_> = forced.iter().map(|tid| tid.map(|tid| tid as usize)).collect();
-            search::show(&scenario, &names, job.faults, &forced, &tell);
+            search::show(scenario, &names, job.faults, &forced, &tell);
         }
-        None => emit(&Event::Done(search::run(job, &scenario, &names, &tell))),
+        None => emit(&Event::Done(search::run(job, scenario, &names, &tell))),
     }
 }
 
 /// Objects by where they are: an offset in the image, or in a structure that a
 /// variable points to. Who knows the types makes names of that.
+#[derive(Clone)]
 struct Addresses {
-    roots: BTreeMap<String, u64>,
+    roots: Arc<BTreeMap<String, u64>>,
 }
 
 impl Names for Addresses {
     fn object(&self, address: usize) -> String {
+        if address & pair::ELSEWHERE != 0 {
+            let this = self.clone();
+            return pair::on(1, move || this.object(address & !pair::ELSEWHERE));
+        }
         let base = process::image_base();
-        for (name, offset) in &self.roots {
+        for (name, offset) in &*self.roots {
             if let Some(within) = process::within(base + *offset as usize, address) {
                 return format!("{name}+{within:#x}");
             }

@@ -145,7 +145,8 @@ pub enum Event {
     /// An execution broke a rule. The same breach comes once.
     Violation(Violation),
     /// QEMU's own log of an execution, and what that came to.
-    Log { outcome: String, text: String },
+    /// Of two QEMUs each has one; the source's comes first.
+    Log { outcome: String, side: Option<String>, text: String },
     /// The search is over: by its number of executions, its budget or a signal.
     Done(Done),
     /// The job cannot be done.
@@ -176,7 +177,7 @@ pub struct Violation {
     pub by: Option<(u32, Vec<u64>)>,
     /// The two accesses, if it is a data race.
     #[serde(default)]
-    pub race: Option<Race>,
+    pub race: Option<Box<Race>>,
 }
 
 /// Two accesses to the same memory that nothing orders.

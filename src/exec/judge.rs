@@ -3,9 +3,9 @@
 //! Must not know: the scenario's story, which judges what only it can.
 
 use super::kernel::freed::Written;
+use super::kernel::pair;
 use super::kernel::race::Race;
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
-use super::kernel::sync;
 use crate::lock::Rule;
 
 /// A rule that an execution broke.
@@ -52,14 +52,15 @@ pub trait Names {
 }
 
 /// What a thread waits for, in words.
-pub fn wait(state: &Kernel, key: Key, names: &dyn Names) -> String {
+pub fn wait(state: &Kernel, tid: Tid, key: Key, names: &dyn Names) -> String {
+    let object = |address| names.object(pair::address(state, tid, address));
     match key {
         Key::Mutex(address) => {
-            let owner = sync::owner(address).map(|owner| name(state, owner));
+            let owner = pair::owner(state, tid, address).map(|owner| name(state, owner));
             let held = owner.map_or(String::new(), |owner| format!(" (held by {owner})"));
-            format!("{}{held}", names.object(address))
+            format!("{}{held}", object(address))
         }
-        Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => names.object(address),
+        Key::Cond(address) | Key::Futex(address) | Key::Lock(address) => object(address),
         Key::Thread(tid) => format!("the end of {}", name(state, tid)),
         Key::Signal => "a signal".into(),
         Key::File(file) => state.files.what(file).into(),
@@ -89,7 +90,7 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
         // A file may be closed by now.
         let wait = match stall.file {
             Some(file) => file.into(),
-            None => wait(state, stall.wait, names),
+            None => wait(state, stall.holder, stall.wait, names),
         };
         // Which vCPU it hits is chance, and no cause of its own.
         let who = if rule == Rule::Stalled { "a vCPU waits for the BQL: " } else { "" };
@@ -136,7 +137,7 @@ fn misused(
     (misuse, tid, address): (Misuse, Tid, usize),
     names: &dyn Names,
 ) -> Breach {
-    let (who, lock) = (name(state, tid), names.object(address));
+    let (who, lock) = (name(state, tid), names.object(pair::address(state, tid, address)));
     match misuse {
         Misuse::Twice => {
             Breach::new(Rule::TakenTwice, format!("{who} takes {lock}, which it holds"))
@@ -165,22 +166,25 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
     for (tid, thread) in state.threads.iter().enumerate() {
         if let Some(Key::Mutex(address)) = thread.waits.first() {
             waits.push((tid, Key::Mutex(*address)));
-            if let Some(owner) = sync::owner(*address) {
+            if let Some(owner) = pair::owner(state, tid, *address) {
                 let of_owner = key(&state.threads[owner]);
                 waits.extend(of_owner.map(|key| (owner, key)));
             }
         }
     }
     if waits.is_empty() {
-        // No lock is in it: all that wait and were begun for this migration.
+        // No lock is in it: all that wait and were begun for this migration, or hold the
+        // BQL.
         let blocked = state.threads.iter().enumerate();
-        let blocked = blocked.filter(|(_, thread)| !thread.scenario && !thread.idle);
+        let holds = |tid: Tid| state.threads[tid].held.contains(&pair::bql(state, tid));
+        let blocked =
+            blocked.filter(|(tid, thread)| !thread.scenario && (!thread.idle || holds(*tid)));
         waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, key(thread)?))));
     }
     waits.sort_by_key(|(tid, _)| *tid);
     waits.dedup();
     let words = |(tid, key): &(Tid, Key)| {
-        format!("{} waits for {}", name(state, *tid), wait(state, *key, names))
+        format!("{} waits for {}", name(state, *tid), wait(state, *tid, *key, names))
     };
     let all: Vec<String> = waits.iter().map(words).collect();
     let breach = Breach::new(Rule::WaitForever, format!("hangs: {}", all.join("; ")));

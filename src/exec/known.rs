@@ -3,7 +3,7 @@
 //! fail it, so that the race that a patch adds stands out.
 //! Must not know: how races are found.
 
-use super::job::{Met, Violation};
+use super::job::{self, Violation};
 use super::named::{Call, Named, Race};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,9 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// What is raced for, as `s->state`; none: whatever the functions touch.
+    /// What is raced for, as `s->state`; none: what the word says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
+    /// A word that both lines have, as the name of a member; none: what the object
+    /// says. A patch may add another race to the same functions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<String>,
     /// Functions of which one has one of the accesses; two lists, one for each.
     /// An empty list is any function.
     pub functions: [BTreeSet<String>; 2],
@@ -46,9 +50,17 @@ pub struct Races {
 pub struct Sorted {
     list: Vec<Entry>,
     used: BTreeSet<usize>,
-    /// By pair of places: the race, the entry that it is like, and the pairs of
-    /// instructions that are there.
-    places: BTreeMap<[String; 2], (Race, Option<usize>, Vec<[u64; 2]>)>,
+    /// By pair of places.
+    places: BTreeMap<[String; 2], Met>,
+}
+
+/// A race that was met.
+struct Met {
+    race: Race,
+    /// The entry that it is like.
+    like: Option<usize>,
+    /// The pairs of instructions that are at its places.
+    sites: Vec<[u64; 2]>,
 }
 
 impl Default for Sorted {
@@ -83,7 +95,10 @@ impl Entry {
         let [first, second] = &self.functions;
         let fit =
             among(first, one) && among(second, two) || among(first, two) && among(second, one);
+        let mentioned =
+            |word: &String| race.accesses.iter().all(|access| access.line.contains(&**word));
         fit && self.object.as_ref().is_none_or(|object| *object == race.object)
+            && self.word.as_ref().is_none_or(mentioned)
     }
 }
 
@@ -96,23 +111,23 @@ impl Sorted {
         sites.sort_unstable();
         let mut places = race.accesses.each_ref().map(|access| place(&access.calls));
         places.sort();
-        if let Some((.., all)) = self.places.get_mut(&places) {
-            all.push(sites);
+        if let Some(met) = self.places.get_mut(&places) {
+            met.sites.push(sites);
             return false;
         }
         let like = self.list.iter().position(|entry| entry.is_like(race));
         self.used.extend(like);
-        self.places.insert(places, (race.clone(), like, vec![sites]));
+        self.places.insert(places, Met { race: race.clone(), like, sites: vec![sites] });
         like.is_none()
     }
 
     /// What they came to; `met` says how often.
-    pub fn done(self, met: &[Met]) -> Races {
+    pub fn done(self, met: &[job::Met]) -> Races {
         let often = |sites: &[[u64; 2]]| {
             let of = met.iter().filter(|met| sites.contains(&met.sites));
             of.map(|met| met.executions).max().unwrap_or(0)
         };
-        let seen = |(race, like, sites): &(Race, Option<usize>, Vec<[u64; 2]>)| {
+        let seen = |Met { race, like, sites }: &Met| {
             let nothing = Call { function: String::new(), place: String::new() };
             Some(Seen {
                 object: race.object.clone(),
@@ -135,7 +150,6 @@ impl Sorted {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job;
     use super::super::named::Access;
     use super::*;
     use crate::lock::Rule;
@@ -144,7 +158,13 @@ mod tests {
         let call =
             |function: &str| Call { function: function.into(), place: format!("f.c:{line}") };
         let calls = vec![call("g_free"), call(function)];
-        Access { thread: 0, what: "reads".into(), calls, line: String::new(), holds: Vec::new() }
+        Access {
+            thread: 0,
+            what: "reads".into(),
+            calls,
+            line: "f->x = 1;".into(),
+            holds: Vec::new(),
+        }
     }
 
     fn told(site: u64) -> Violation {
@@ -165,7 +185,10 @@ mod tests {
             steps: Vec::new(),
             waits: Vec::new(),
             by: None,
-            race: Some(job::Race { object: "x".into(), accesses: [access(site), access(1)] }),
+            race: Some(Box::new(job::Race {
+                object: "x".into(),
+                accesses: [access(site), access(1)],
+            })),
         }
     }
 
@@ -185,10 +208,11 @@ mod tests {
         }
     }
 
-    fn sorted(object: Option<&str>, functions: [&[&str]; 2]) -> Sorted {
+    fn sorted(object: Option<&str>, word: Option<&str>, functions: [&[&str]; 2]) -> Sorted {
         let set = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let functions = functions.map(set);
-        let entry = Entry { object: object.map(String::from), functions, why: "so".into() };
+        let [object, word] = [object, word].map(|text| text.map(String::from));
+        let entry = Entry { object, word, functions, why: "so".into() };
         Sorted { list: vec![entry], ..Sorted::default() }
     }
 
@@ -197,16 +221,17 @@ mod tests {
         for entry in built_in() {
             assert!(entry.why.len() > 10, "{entry:?}");
             assert!(entry.functions.iter().any(|list| !list.is_empty()), "{entry:?}");
+            assert!(entry.object.is_some() || entry.word.is_some(), "{entry:?}");
         }
     }
 
     #[test]
     fn a_known_race_is_told_apart_from_a_new_one() {
-        let mut races = sorted(Some("s->state"), [&["a", "b"], &[]]);
+        let mut races = sorted(Some("s->state"), None, [&["a", "b"], &[]]);
         assert!(!races.take(&race("c", "b", "s->state", 1), &told(10)));
         assert!(races.take(&race("c", "b", "s->other", 2), &told(20)));
         assert!(races.take(&race("c", "d", "s->state", 3), &told(30)));
-        let met = |site, executions| Met { sites: [1, site], executions };
+        let met = |site, executions| job::Met { sites: [1, site], executions };
         let done = races.done(&[met(10, 5), met(20, 6), met(30, 7)]);
         assert_eq!((done.new, done.unused.len()), (2, 0));
         let [seen] = &done.known[..] else { panic!("{done:?}") };
@@ -215,10 +240,17 @@ mod tests {
 
     #[test]
     fn the_same_two_places_are_one_race_and_what_is_unused_is_told() {
-        let mut races = sorted(None, [&["a"], &["b"]]);
+        let mut races = sorted(None, None, [&["a"], &["b"]]);
         assert!(races.take(&race("c", "d", "x", 1), &told(10)));
         assert!(!races.take(&race("d", "c", "y", 1), &told(20)));
         let done = races.done(&[]);
         assert_eq!((done.new, done.known.len(), done.unused.len()), (1, 0, 1));
+    }
+    #[test]
+    fn another_race_of_the_same_functions_is_new() {
+        let mut races = sorted(None, Some("f->x"), [&["a"], &["b"]]);
+        assert!(!races.take(&race("a", "b", "heap+0x10", 1), &told(10)));
+        let mut races = sorted(None, Some("f->y"), [&["a"], &["b"]]);
+        assert!(races.take(&race("a", "b", "heap+0x10", 1), &told(10)));
     }
 }

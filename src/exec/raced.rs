@@ -32,6 +32,13 @@ impl Tally {
         fresh
     }
 
+    /// Those of the execution that ended, each once.
+    pub fn of_one() -> Vec<Met> {
+        let mut tally = Tally::default();
+        tally.count();
+        tally.told()
+    }
+
     /// All of them.
     pub fn told(&self) -> Vec<Met> {
         let all = self.0.iter();
@@ -40,7 +47,7 @@ impl Tally {
     }
 }
 
-/// An instruction as an offset in the image; zero: one that is not known.
+/// An instruction as an offset in the image; zero: one elsewhere.
 fn site(address: usize) -> u64 {
     address.saturating_sub(process::image_base()) as u64
 }

@@ -6,7 +6,7 @@ use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, choices, process, race, sync, tasks};
+use super::kernel::{boot, choices, pair, process, race, tasks};
 use super::raced;
 use crate::sim::Side;
 use std::collections::BTreeMap;
@@ -32,8 +32,10 @@ pub trait Scenario: Send + Sync {
     fn judge(&self, names: &dyn Names) -> Vec<Breach>;
     /// What it came to, to be counted: the statuses of both sides.
     fn outcome(&self) -> String;
-    /// Which side the user's QEMU is.
-    fn side(&self) -> Side;
+    /// Which side the user's QEMU is, if it is one: its states are kept then.
+    fn side(&self) -> Option<Side> {
+        None
+    }
 }
 
 /// The search's own state, shared with the closures of a run.
@@ -104,7 +106,10 @@ pub fn run(
                 let mut tally = lock(&counts);
                 let outcome = tally.count(&*end, &*names_of);
                 if traces {
-                    tell(&Event::Log { outcome, text: kernel().said.clone() });
+                    for (side, text) in kernel().logs() {
+                        let (outcome, side) = (outcome.clone(), side.map(String::from));
+                        tell(&Event::Log { outcome, side, text: text.into() });
+                    }
                 }
                 if tally.progress.elapsed() >= PROGRESS {
                     tally.progress = Instant::now();
@@ -148,7 +153,9 @@ pub fn run(
 
 /// Begins an execution.
 fn begin(scenario: &dyn Scenario, faults: Faults) {
-    ending::watch(scenario.side());
+    if let Some(side) = scenario.side() {
+        ending::watch(side);
+    }
     if !faults.is_none() {
         choices::begin(faults.timeouts, faults.eintr, faults.short, faults.spurious);
     }
@@ -174,7 +181,7 @@ impl Tally {
         self.violated += u64::from(!breaches.is_empty());
         let outcome = scenario.outcome();
         *self.outcomes.entry(outcome.clone()).or_default() += 1;
-        if let Some(outcome) = ending::outcome(scenario.side()) {
+        if let Some(outcome) = scenario.side().and_then(ending::outcome) {
             *self.trails.entry(outcome.to_string()).or_default() += 1;
         }
         let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
@@ -209,28 +216,29 @@ impl Witness {
             0 => String::new(),
             address => names.object(address),
         };
+        let end = &self.end;
         let step = |step: &Step| Picked {
             thread: step.tid as u32,
             what: step.what.into(),
-            object: object(step.object),
+            object: object(pair::address(end, step.tid, step.object)),
             frames: process::offsets(&step.frames),
             waited: step.waited,
         };
-        let end = &self.end;
         let wait = |(tid, key): &(Tid, Key)| {
             let (what, address) = key.name();
             let held_by = match key {
-                Key::Mutex(address) => sync::owner(*address).map(|owner| owner as u32),
+                Key::Mutex(address) => pair::owner(end, *tid, *address).map(|owner| owner as u32),
                 _ => None,
             };
+            let bql = pair::bql(end, *tid);
             Waits {
                 thread: *tid as u32,
                 what: what.into(),
-                object: object(address),
+                object: object(pair::address(end, *tid, address)),
                 frames: process::offsets(&end.threads[*tid].frames),
                 held_by,
-                holds: if sync::owner(end.bql) == Some(*tid) {
-                    vec![object(end.bql)]
+                holds: if bql != 0 && pair::owner(end, *tid, bql) == Some(*tid) {
+                    vec![object(pair::address(end, *tid, bql))]
                 } else {
                     vec![]
                 },
@@ -265,7 +273,7 @@ impl Witness {
             },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
-            race: breach.race.as_ref().map(|race| raced::told(race, names)),
+            race: breach.race.as_ref().map(|race| Box::new(raced::told(race, names))),
         }
     }
 }
@@ -359,5 +367,7 @@ pub fn show(
     }
     let outcomes = BTreeMap::from([(scenario.outcome(), 1)]);
     let (violated, wall_ms) = (u64::from(!breaches.is_empty()), began.elapsed().as_millis() as u64);
-    emit(&Event::Done(Done { executions: 1, violated, wall_ms, outcomes, ..Done::default() }));
+    let races = raced::Tally::of_one();
+    let done = Done { executions: 1, violated, wall_ms, outcomes, races, ..Done::default() };
+    emit(&Event::Done(done));
 }

@@ -93,6 +93,8 @@ fn abbreviate(name: &str, room: usize, taken: &[&String]) -> String {
     let mut all = vec![name.into(), last.into(), format!("{first}{number}"), cut(base, number)];
     all.extend(side.map(|side| cut(&side, number)));
     all.extend((2..100).map(|nth| cut(base, &nth.to_string())));
+    // Two QEMUs have more threads than there are digits.
+    all.extend(('A'..='Z').map(String::from));
     let free = |text: &String| text.len() <= room && !text.is_empty() && !taken.contains(&text);
     all.into_iter().find(free).unwrap_or_default()
 }

@@ -44,8 +44,9 @@ pub fn text(run: &Run) -> String {
     }
     let speed = done.executions * 1000 / done.wall_ms.max(1);
     let cut = if done.interrupted { ", interrupted" } else { "" };
+    let rule = if run.races.is_some() { "another rule" } else { "a rule" };
     let counts = format!(
-        "{} executions in {} ms ({speed} a second, {} operations each), {} broke a rule{cut}",
+        "{} executions in {} ms ({speed} a second, {} operations each), {} broke {rule}{cut}",
         done.executions,
         done.wall_ms,
         done.steps / done.executions.max(1),

@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::state::{Ending, Thread, Tid, kernel};
 use super::tasks::{self, Strategy};
-use super::{fault, process, race, snapshot, thread};
+use super::{fault, pair, process, race, snapshot, thread};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::os::raw::{c_char, c_int};
@@ -54,15 +54,19 @@ pub type Body = Arc<dyn Fn(Tid) -> Option<()> + Send + Sync>;
 
 struct Boot {
     image: Option<&'static Image>,
-    arguments: Vec<*const c_char>,
+    /// Of each process.
+    arguments: [Vec<*const c_char>; 2],
     tasks: Vec<(Tid, Body)>,
 }
 
 struct Global(UnsafeCell<Boot>);
 // SAFETY: one OS thread.
 unsafe impl Sync for Global {}
-static BOOT: Global =
-    Global(UnsafeCell::new(Boot { image: None, arguments: Vec::new(), tasks: Vec::new() }));
+static BOOT: Global = Global(UnsafeCell::new(Boot {
+    image: None,
+    arguments: [Vec::new(), Vec::new()],
+    tasks: Vec::new(),
+}));
 
 fn boot() -> &'static mut Boot {
     // SAFETY: one OS thread, and no reference is kept over a switch.
@@ -76,8 +80,9 @@ pub fn scenario_task(tid: Tid) -> Option<Body> {
 
 /// Adds a task to the execution that is about to begin.
 pub fn add_task(name: &str, body: Body) -> Tid {
+    let side = kernel().side;
     let threads = &mut kernel().threads;
-    threads.push(Thread { name: name.into(), scenario: true, ..Thread::default() });
+    threads.push(Thread { name: name.into(), scenario: true, side, ..Thread::default() });
     boot().tasks.push((threads.len() - 1, body));
     threads.len() - 1
 }
@@ -86,7 +91,10 @@ pub fn add_task(name: &str, body: Body) -> Tid {
 pub fn add_guest(name: &str, nth: usize) -> Tid {
     let body = boot().image.expect("booted from an image").guest;
     let tid = thread::spawn(kernel(), body, nth, true).expect("room for a few");
-    kernel().threads[tid].name = name.into();
+    let state = kernel();
+    state.threads[tid].name = state.named(name.into());
+    // It has nothing to do with a migration.
+    state.threads[tid].idle = true;
     tid
 }
 
@@ -95,8 +103,9 @@ extern "C" fn main_thread(_: usize) -> usize {
     let boot = boot();
     let image = boot.image.expect("booted from an image");
     let nothing: [*const c_char; 1] = [std::ptr::null()];
-    let many = boot.arguments.len() as c_int - 1;
-    let code = (image.main)(many, boot.arguments.as_ptr(), nothing.as_ptr());
+    let arguments = &boot.arguments[usize::from(kernel().side)];
+    let many = arguments.len() as c_int - 1;
+    let code = (image.main)(many, arguments.as_ptr(), nothing.as_ptr());
     process::exit(code)
 }
 
@@ -110,6 +119,31 @@ pub fn start(
     task: Body,
     keep_said: bool,
 ) -> Result<(), (Ending, String)> {
+    begin(image);
+    arrive(0, arguments, task, keep_said)?;
+    keep();
+    Ok(())
+}
+
+/// The same with a second QEMU in a process of its own, the other side of a pair;
+/// sides are named by their prefixes.
+pub fn start_pair(
+    image: &'static Image,
+    prefixes: [&'static str; 2],
+    arguments: &[Vec<String>; 2],
+    [first, second]: [Body; 2],
+    keep_said: bool,
+) -> Result<(), (Ending, String)> {
+    begin(image);
+    pair::split(prefixes);
+    arrive(0, &arguments[0], first, keep_said)?;
+    let main = pair::second(main_thread as *const () as usize, process::returned);
+    arrive(main, &arguments[1], second, keep_said)?;
+    pair::each(keep);
+    Ok(())
+}
+
+fn begin(image: &'static Image) {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
     // What an execution gives back, the next one wants again, and as it was: without
@@ -120,39 +154,59 @@ pub fn start(
         libc::mallopt(libc::M_TOP_PAD, 1 << 20);
         libc::mallopt(libc::M_MXFAST, 0);
     }
-    let boot = boot();
-    boot.image = Some(image);
+    let body = main_thread as *const () as usize;
+    // Before there is a second process: both have its storage where it is now.
+    let context = Context::new(true, body, 0, process::returned);
+    boot().image = Some(image);
+    kernel().threads[0].context = context;
+}
+
+/// Runs the process whose main thread is `main` until `task` has seen it through.
+fn arrive(
+    main: Tid,
+    arguments: &[String],
+    task: Body,
+    keep_said: bool,
+) -> Result<(), (Ending, String)> {
+    let side = kernel().threads[main].side;
+    let own = &mut boot().arguments[usize::from(side)];
     for argument in arguments {
         let text = CString::new(argument.as_str()).expect("no zero in an argument");
-        boot.arguments.push(text.into_raw());
+        own.push(text.into_raw());
     }
-    boot.arguments.push(std::ptr::null());
-    let state = kernel();
-    let body = main_thread as *const () as usize;
-    state.threads[0].context = Context::new(true, body, 0, process::returned);
+    own.push(std::ptr::null());
     let seer = add_task("boot", task);
-    kernel().ends_idle_after = Some(seer);
+    let state = kernel();
+    state.threads[seer].side = side;
+    state.ends_idle_after = Some(seer);
     tasks::run(Strategy::Steady, || {}, || false);
     let state = kernel();
     state.ends_idle_after = None;
-    match state.over.take() {
-        Some(Ending::Quiet) if state.threads[seer].returned.is_some() => {}
-        ending => {
-            let ending = ending.unwrap_or(Ending::Quiet);
+    state.enter(side);
+    match (state.over.take(), state.exit()) {
+        (Some(Ending::Quiet), None) if state.threads[seer].returned.is_some() => {}
+        (ending, exit) => {
+            let ending = exit.map(Ending::Exit).or(ending).unwrap_or(Ending::Quiet);
             return Err((ending, state.said.clone()));
         }
     }
     // The main loop gives up the Big QEMU Lock, and nothing else, before it polls.
-    state.bql = state.threads[0].unlocked;
+    state.bql = state.threads[main].unlocked;
     state.steps = 0;
     if !keep_said {
         state.said.clear();
     }
     state.threads.iter_mut().for_each(|thread| thread.idle = true);
-    self::boot().tasks.clear();
+    boot().tasks.clear();
+    state.enter(0);
+    Ok(())
+}
+
+/// Takes the snapshot.
+fn keep() {
+    let image = boot().image.expect("booted from an image");
     let variables = [(image.data_start, image.data_end), (image.bss_start, image.bss_end)];
     snapshot::take(&variables, storage());
-    Ok(())
 }
 
 /// Runs executions from the snapshot: `prepare` adds the tasks, `end` sees what

@@ -193,8 +193,11 @@ impl Context {
 
     /// The same with the stack and the storage of a thread that has ended.
     pub fn again(self, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
+        let below = BELOW.load(Ordering::Relaxed);
+        super::race::fresh(self.stack, STACK);
+        super::race::fresh(self.fs - below, below + CONTROL);
         // SAFETY: both are of `new`, and nobody uses them any more.
-        unsafe { begin(self.stack, self.fs - BELOW.load(Ordering::Relaxed), body, argument, end) }
+        unsafe { begin(self.stack, self.fs - below, body, argument, end) }
     }
 
     /// Whether another thread can have its stack, once this one has ended.
@@ -254,6 +257,16 @@ impl Default for Stack {
             libc::mprotect(at, arena::PAGE, libc::PROT_NONE);
             Stack(at as usize)
         }
+    }
+}
+
+impl Stack {
+    /// One that both sides of a pair have.
+    pub fn shared() -> Stack {
+        let at = super::shared::map(STACK_OF_TASK);
+        // SAFETY: the lowest page of the fresh mapping.
+        unsafe { libc::mprotect(at as *mut _, arena::PAGE, libc::PROT_NONE) };
+        Stack(at)
     }
 }
 

@@ -4,14 +4,14 @@
 //! Must not know: who polls.
 
 use super::clock::Instant;
+use super::pipe::Pipe;
+pub use super::pipe::{pipe_key, readable_key, writable_key};
 use super::state::{Kernel, Key, Tid};
 use libc::{EAGAIN, EBADF, EPIPE, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT};
 use std::collections::VecDeque;
 
 /// The first descriptor that is ours.
 pub const FIRST: i32 = 512;
-/// Bytes that a pipe holds before its writer waits, where nothing else is said.
-const CAPACITY: usize = 208 << 10;
 
 /// What a descriptor stands for.
 #[derive(Clone, Debug)]
@@ -30,34 +30,13 @@ pub enum File {
     Closed,
 }
 
-/// A queue of bytes between two ends.
-#[derive(Clone, Debug, Default)]
-pub struct Pipe {
-    pub bytes: VecDeque<u8>,
-    /// No more will come.
-    pub ended: bool,
-    /// Nobody will read.
-    pub deaf: bool,
-    /// The connection was cut: what is in it is lost.
-    pub broken: bool,
-    /// Bytes that went through.
-    pub total: u64,
-    /// Bytes that it holds, if not the usual.
-    room: Option<usize>,
-}
-
-impl Pipe {
-    /// Bytes that it takes now.
-    fn room(&self) -> usize {
-        self.room.unwrap_or(CAPACITY).saturating_sub(self.bytes.len())
-    }
-}
-
 /// A descriptor.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     file: usize,
     nonblocking: bool,
+    /// The process that has it; none: the scenario.
+    side: Option<u8>,
 }
 
 /// All files of the process, and those of the peers.
@@ -69,11 +48,8 @@ pub struct Files {
     /// Bytes that pipes hold which are made from now on, if not the usual: a slow
     /// network is full sooner.
     pub room: Option<usize>,
-}
-
-/// `Key::File` of a pipe; files have theirs by number.
-pub fn pipe_key(pipe: usize) -> Key {
-    Key::File(pipe | 1 << 32)
+    /// The process that opens.
+    pub side: u8,
 }
 
 impl Files {
@@ -85,7 +61,7 @@ impl Files {
 
     /// A new pipe.
     pub fn pipe(&mut self) -> usize {
-        self.pipes.push(Pipe { room: self.room, ..Pipe::default() });
+        self.pipes.push(Pipe::new(self.room));
         self.pipes.len() - 1
     }
 
@@ -107,7 +83,7 @@ impl Files {
 
     /// The lowest free descriptor, for `file`.
     pub fn install(&mut self, file: usize, nonblocking: bool) -> i32 {
-        let open = Some(Open { file, nonblocking });
+        let open = Some(Open { file, nonblocking, side: Some(self.side) });
         let nth = match self.open.iter().position(Option::is_none) {
             Some(nth) => nth,
             None => {
@@ -117,6 +93,31 @@ impl Files {
         };
         self.open[nth] = open;
         FIRST + nth as i32
+    }
+
+    /// The descriptor is the scenario's.
+    pub fn keep(&mut self, fd: i32) {
+        if let Some(Some(open)) = self.slot(fd) {
+            open.side = None;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// A process ends: gives the files that nobody has open any more.
+    pub fn leave(&mut self, side: u8) -> Vec<usize> {
+        let mut gone = Vec::new();
+        for nth in 0..self.open.len() {
+            if let Some(open) = self.open[nth].take_if(|open| open.side == Some(side)) {
+                gone.push(open.file);
+            }
+        }
+        gone.retain(|file| !self.open.iter().flatten().any(|open| open.file == *file));
+        gone.sort_unstable();
+        gone.dedup();
+        gone
     }
 
     fn slot(&mut self, fd: i32) -> Option<&mut Option<Open>> {
@@ -203,22 +204,6 @@ impl Call {
     }
 }
 
-/// What a reader of `file` waits for.
-pub fn readable_key(kernel: &Kernel, file: usize) -> Key {
-    match kernel.files.all[file] {
-        File::Stream { from: Some(from), .. } => pipe_key(from),
-        _ => Key::File(file),
-    }
-}
-
-/// What a writer of `file` waits for.
-pub fn writable_key(kernel: &Kernel, file: usize) -> Key {
-    match kernel.files.all[file] {
-        File::Stream { to: Some(to), .. } => pipe_key(to),
-        _ => Key::File(file),
-    }
-}
-
 /// Reads what is there; `EAGAIN` if nothing is. A peek leaves it there.
 pub fn read(
     kernel: &mut Kernel,
@@ -243,11 +228,12 @@ pub fn read(
             if pipe.broken {
                 return Err(libc::ECONNRESET);
             }
-            if pipe.bytes.is_empty() {
-                return if pipe.ended || pipe.deaf { Ok(0) } else { Err(EAGAIN) };
+            if pipe.there() == 0 {
+                let ended = pipe.bytes.is_empty() && pipe.ended;
+                return if ended || pipe.deaf { Ok(0) } else { Err(EAGAIN) };
             }
             let length = length.min(kernel.limit.unwrap_or(length));
-            let bytes = length.min(pipe.bytes.len());
+            let bytes = length.min(pipe.there());
             let (front, back) = pipe.bytes.as_slices();
             let (first, into) = (bytes.min(front.len()), into as *mut u8);
             // SAFETY: the caller's buffer has `length` bytes.
@@ -257,6 +243,7 @@ pub fn read(
             }
             if !peek {
                 pipe.bytes.drain(..bytes);
+                pipe.taken(bytes);
                 kernel.wake(pipe_key(from));
             }
             Ok(bytes)
@@ -332,7 +319,8 @@ fn events(kernel: &Kernel, file: usize) -> i16 {
         File::Stream { from, to, .. } => {
             let mut events = 0;
             if let Some(from) = from.map(|from| &files.pipes[from]) {
-                if !from.bytes.is_empty() || from.ended || from.deaf || from.broken {
+                let ended = from.bytes.is_empty() && from.ended;
+                if from.there() > 0 || ended || from.deaf || from.broken {
                     events |= POLLIN;
                 }
                 if from.broken {

@@ -37,6 +37,12 @@ pub struct Waits {
 }
 
 impl Key {
+    /// Whether it is an address, which is another object on the other side of a pair.
+    #[inline]
+    pub fn is_memory(self) -> bool {
+        matches!(self, Key::Mutex(_) | Key::Cond(_) | Key::Futex(_) | Key::Lock(_) | Key::Page(_))
+    }
+
     pub(super) fn bit(self) -> u64 {
         let (kind, value) = match self {
             Key::Mutex(at) => (1, at >> 3),

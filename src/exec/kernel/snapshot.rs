@@ -4,6 +4,7 @@
 //! Must not know: what lies in the memory.
 
 use super::arena::{self, PAGE};
+use super::pair;
 use super::state::{Kernel, kernel};
 use super::uffd;
 use std::cell::UnsafeCell;
@@ -46,14 +47,15 @@ impl Snapshot {
     }
 }
 
-struct Global(UnsafeCell<Option<Snapshot>>);
+struct Global(UnsafeCell<[Option<Snapshot>; 2]>);
 // SAFETY: one OS thread.
 unsafe impl Sync for Global {}
-static SNAPSHOT: Global = Global(UnsafeCell::new(None));
+static SNAPSHOT: Global = Global(UnsafeCell::new([None, None]));
 
+/// That of the side that runs.
 fn snapshot() -> Option<&'static mut Snapshot> {
     // SAFETY: one OS thread; a fault handler only marks pages.
-    unsafe { (*SNAPSHOT.0.get()).as_mut() }
+    unsafe { (&mut *SNAPSHOT.0.get())[usize::from(kernel().side)].as_mut() }
 }
 
 fn protect(start: usize, bytes: usize, writable: bool) {
@@ -99,7 +101,7 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     let (runs, skipped) = (Vec::new(), Vec::new());
     let snapshot = Snapshot { ranges, runs, stale: true, skipped, kernel: missing };
     // SAFETY: one OS thread.
-    unsafe { *SNAPSHOT.0.get() = Some(snapshot) };
+    unsafe { (&mut *SNAPSHOT.0.get())[usize::from(state.side)] = Some(snapshot) };
     *state = self::snapshot().expect("just taken").kernel.clone();
     for page in uffd::missing_pages(state) {
         touch(page);
@@ -111,7 +113,8 @@ fn range(start: usize, end: usize, fresh: usize, tracked: bool) -> Range {
     // Zeros that nobody writes to take no memory.
     let mut copy = vec![0; end - start + fresh];
     // SAFETY: memory of the image that is mapped and readable.
-    let now = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) };
+    let slice = |bytes| unsafe { std::slice::from_raw_parts(start as *const u8, bytes) };
+    let now = if start == end { &[] } else { slice(end - start) };
     copy[..now.len()].copy_from_slice(now);
     let pages = copy.len().div_ceil(PAGE);
     // A page of what is fresh is zero, and is read here no more than anywhere.
@@ -144,6 +147,15 @@ pub fn touch(address: usize) -> bool {
 
 /// Puts memory and kernel back.
 pub fn restore() {
+    pair::each(put_back);
+    kernel().clone_from(&snapshot().expect("one was taken").kernel);
+    pair::each(|| {
+        let skipped = &snapshot().expect("one was taken").skipped;
+        uffd::protect_all(kernel(), skipped.clone());
+    });
+}
+
+fn put_back() {
     let state = kernel();
     let snapshot = snapshot().expect("one was taken");
     let kept = uffd::present_all(state, |page| snapshot.is_zero(page));
@@ -166,13 +178,14 @@ pub fn restore() {
             );
         }
     }
-    state.clone_from(&snapshot.kernel);
-    uffd::protect_all(state, kept);
 }
 
 /// After memory was put back: the first address that is not as it was.
 pub fn difference() -> Option<usize> {
     for range in &snapshot()?.ranges {
+        if range.copy.is_empty() {
+            continue;
+        }
         // SAFETY: the range is mapped and, since `restore`, readable.
         let now = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.copy.len()) };
         if let Some(at) = (0..now.len()).find(|at| now[*at] != range.copy[*at]) {

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::file::Files;
 use super::freed::Written;
 pub use super::key::{Key, Waits};
+use super::pair::{self, Pair};
 use super::sync::Op;
 use super::trail::Trail;
 use super::uffd::Faults;
@@ -27,6 +28,8 @@ pub struct Thread {
     pub context: Option<Context>,
     /// It is a task of the scenario.
     pub scenario: bool,
+    /// The process that it is of, where there are two.
+    pub side: u8,
     /// The operation that it asked for and that is not done yet.
     pub pending: usize,
     /// What it waits for; nothing: it is ready.
@@ -196,6 +199,9 @@ pub struct Kernel {
     /// Once this thread has ended, the execution ends when nothing can run, without
     /// waiting for time-outs.
     pub ends_idle_after: Option<Tid>,
+    /// The side that runs, and both, if this is the kernel of two processes.
+    pub side: u8,
+    pub pair: Option<Box<Pair>>,
 }
 
 struct Global(UnsafeCell<Option<Kernel>>);
@@ -222,9 +228,12 @@ fn first(none: &'static mut Option<Kernel>) -> &'static mut Kernel {
 impl Kernel {
     /// Whoever waits for `key` may go on.
     pub fn wake(&mut self, key: Key) {
-        let bit = key.bit();
+        let (bit, side) = (key.bit(), self.side);
         for thread in &mut self.threads {
-            if thread.waits.bits & bit != 0 && thread.waits.contains(&key) {
+            if thread.waits.bits & bit != 0
+                && thread.waits.contains(&key)
+                && (thread.side == side || !key.is_memory())
+            {
                 thread.waits.clear();
                 thread.deadline = None;
             }
@@ -247,7 +256,7 @@ impl Kernel {
 
     /// The execution ends; the first reason counts.
     pub fn end(&mut self, ending: Ending) {
-        if self.over.is_none() {
+        if self.over.is_none() && !pair::ends_a_side(self, &ending) {
             self.over = Some(ending);
             self.ended_by = self.current;
         }
@@ -258,7 +267,8 @@ impl Kernel {
     /// be helped.
     pub fn tick(&mut self) {
         let lock = Key::Mutex(self.bql);
-        let holder = if self.bql == 0 { None } else { super::sync::owner(self.bql) };
+        let holds = |thread: &Thread| thread.side == self.side && thread.held.contains(&self.bql);
+        let holder = if self.bql == 0 { None } else { self.threads.iter().position(holds) };
         let wait = holder.and_then(|holder| self.threads[holder].waits.first().copied());
         let (Some(holder), Some(wait)) = (holder, wait) else {
             self.stall = None;
@@ -267,8 +277,10 @@ impl Kernel {
         if matches!(wait, Key::Page(_)) && self.threads[holder].vcpu {
             return;
         }
-        let vcpu =
-            self.threads.iter().position(|thread| thread.vcpu && thread.waits.contains(&lock));
+        let side = self.side;
+        let waits = |thread: &Thread| thread.vcpu && thread.side == side;
+        let waits = |thread: &Thread| waits(thread) && thread.waits.contains(&lock);
+        let vcpu = self.threads.iter().position(waits);
         let mut stall = match self.stall.take() {
             Some(stall) if stall.holder == holder => stall,
             _ => Stall { holder, wait, file: None, vcpu: None, ticks: 0, vcpu_ticks: 0, at: None },

@@ -255,7 +255,11 @@ impl Op {
             }
             Op::FutexWake { word, most } => {
                 let key = Key::Futex(*word);
-                let waits = |kernel: &Kernel, tid: &Tid| kernel.threads[*tid].waits.contains(&key);
+                let side = kernel.side;
+                let waits = |kernel: &Kernel, tid: &Tid| {
+                    let thread = &kernel.threads[*tid];
+                    thread.side == side && thread.waits.contains(&key)
+                };
                 let all: Vec<Tid> = (0..kernel.threads.len())
                     .filter(|tid| waits(kernel, tid))
                     .take(*most)
@@ -307,7 +311,10 @@ impl Op {
 
 /// Who sleeps on a condition variable, in the order in which they are numbered.
 fn sleepers(kernel: &Kernel, cond: usize) -> Vec<Tid> {
-    let sleeps = |tid: &Tid| kernel.threads[*tid].waits.contains(&Key::Cond(cond));
+    let sleeps = |tid: &Tid| {
+        let thread = &kernel.threads[*tid];
+        thread.side == kernel.side && thread.waits.contains(&Key::Cond(cond))
+    };
     (0..kernel.threads.len()).filter(sleeps).collect()
 }
 

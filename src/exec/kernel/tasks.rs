@@ -6,9 +6,10 @@
 
 use super::choices::{self, Choices};
 use super::context::{Context, Stack};
+use super::pair;
 use super::pick::Picker;
 pub use super::pick::Strategy;
-use super::state::{Ending, Key, Step, Tid, kernel};
+use super::state::{Ending, Key, Step, Thread, Tid, kernel};
 use super::sync::{self, Op};
 use super::{process, race};
 use std::any::Any;
@@ -21,8 +22,8 @@ const STEPS: u64 = 200_000;
 /// A run of executions.
 struct Run {
     picker: Picker,
-    /// Where `run` left off.
-    host: Context,
+    /// Where `run` left off, and where the other side of a pair did.
+    hosts: [Context; 2],
     /// An execution is on.
     on: bool,
     /// Tasks of the scenario that have begun in this execution, and whether each
@@ -56,7 +57,7 @@ fn current_run() -> &'static mut Run {
 fn first(none: &'static mut Option<Run>) -> &'static mut Run {
     none.insert(Run {
         picker: Picker::new(Strategy::Steady),
-        host: Context::host(),
+        hosts: [Context::host(); 2],
         on: false,
         tasks: Vec::new(),
         stacks: Vec::new(),
@@ -109,7 +110,7 @@ fn execution() {
     let run = current_run();
     run.stacks.extend(run.tasks.drain(..).map(|(_, stack, _)| stack));
     run.on = false;
-    super::arena::look();
+    pair::each(super::arena::look);
 }
 
 /// Whether an execution is on; in constructors of the image there is none.
@@ -135,7 +136,9 @@ fn pick(current: Tid) -> Option<Tid> {
             of_qemu |= ready & !thread.scenario;
         }
         run.ready.truncate(many);
-        if kernel.bql != 0 && !of_qemu {
+        if kernel.pair.is_some() {
+            pair::tick(kernel, &run.ready);
+        } else if kernel.bql != 0 && !of_qemu {
             kernel.tick();
         }
         if kernel.choices != Choices::default() {
@@ -157,17 +160,24 @@ fn pick(current: Tid) -> Option<Tid> {
 }
 
 /// Hands over from one thread to another; none is the host.
-fn hand_over(from: Option<Tid>, to: Option<Tid>) {
+pub(super) fn hand_over(from: Option<Tid>, to: Option<Tid>) {
+    let to = if kernel().pair.is_some() { pair::turn(to) } else { to };
     let (run, kernel) = (current_run(), kernel());
+    let side = usize::from(kernel.side);
     let target = match to {
-        None => run.host,
+        None if from.is_none() => return,
+        None => run.hosts[side],
+        Some(tid) if from == to => {
+            kernel.current = tid;
+            return process::set_running(!kernel.threads[tid].scenario);
+        }
         Some(tid) => match kernel.threads[tid].context {
             Some(context) => context,
             None => begin_task(tid),
         },
     };
     let save = match from {
-        None => &raw mut run.host,
+        None => &raw mut run.hosts[side],
         Some(tid) => kernel.threads[tid].context.as_mut().expect("it runs on a stack"),
     };
     if let Some(tid) = to {
@@ -176,6 +186,11 @@ fn hand_over(from: Option<Tid>, to: Option<Tid>) {
     }
     // SAFETY: what is saved is of the stack that runs, the target is suspended.
     unsafe { Context::switch(save, target) };
+}
+
+/// Stacks that tasks will run on, before others are made.
+pub fn keep_stacks(stacks: Vec<Stack>) {
+    current_run().stacks = stacks;
 }
 
 /// A stack for a task of the scenario, on which it will begin.
@@ -232,8 +247,10 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
     {
         let kernel = kernel();
         kernel.steps += 1;
-        let contended =
-            kernel.threads.iter().any(|thread| thread.waits.contains(&Key::Mutex(mutex)));
+        let side = kernel.side;
+        let wants =
+            |thread: &Thread| thread.side == side && thread.waits.contains(&Key::Mutex(mutex));
+        let contended = kernel.threads.iter().any(wants);
         race::before(kernel, tid, op);
         let result = op.attempt(kernel, tid);
         kernel.threads[tid].pending = 0;

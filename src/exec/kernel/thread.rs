@@ -8,8 +8,11 @@ use super::state::{Kernel, Key, Misuse, Thread, Tid};
 /// A new thread that calls `body`; none if there is no room for its stack.
 pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) -> Option<Tid> {
     let tid = kernel.threads.len();
+    let side = kernel.side;
     let ended = |thread: &&mut Thread| {
-        thread.returned.is_some() && thread.context.is_some_and(|context| context.has_own_stack())
+        thread.side == side
+            && thread.returned.is_some()
+            && thread.context.is_some_and(|context| context.has_own_stack())
     };
     // The stack of one that has ended, which has handed over for the last time.
     let context = match kernel.threads.iter_mut().find(ended).and_then(|t| t.context.take()) {
@@ -17,7 +20,8 @@ pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) 
         None => Context::new(false, body, argument, process::returned)?,
     };
     kernel.threads.push(Thread {
-        name: format!("thread {tid}"),
+        name: kernel.named(format!("thread {tid}")),
+        side: kernel.side,
         context: Some(context),
         detached,
         ..Thread::default()

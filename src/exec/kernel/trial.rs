@@ -1,13 +1,14 @@
 //! A run without a scenario, for small programs: the kernel's own tests. A program
 //! of C that is linked like a QEMU sleeps once at its beginning, there the snapshot
-//! is taken, and each execution is the rest of it.
+//! is taken, and each execution is the rest of it. `pair:STRATEGY` runs two of it,
+//! each of which has the number of its side as its last argument.
 //! Must not know: QEMU.
 
 use super::boot::{self, Image};
 use super::choices::Choices;
 use super::state::{Ending, kernel};
 use super::tasks::{self, Strategy};
-use super::{process, race, snapshot};
+use super::{pair, process, race, snapshot};
 use crate::exec::judge;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,10 +30,12 @@ pub unsafe extern "C" fn bqlcheck_trial(
         .map(|nth| unsafe { std::ffi::CStr::from_ptr(*argv.add(nth)) })
         .map(|text| text.to_string_lossy().into_owned())
         .collect();
-    let own: Vec<String> = arguments.drain(1..3.min(arguments.len())).collect();
+    let mut own: Vec<String> = arguments.drain(1..3.min(arguments.len())).collect();
     let numbers = |text: &str| -> Vec<usize> {
         text.split([':', ',']).filter_map(|number| number.parse().ok()).collect()
     };
+    let paired = own.first().is_some_and(|text| text.starts_with("pair:"));
+    own.iter_mut().take(1).for_each(|text| *text = text.trim_start_matches("pair:").into());
     let strategy = match (own.first().map(String::as_str), own.first().map(|text| numbers(text))) {
         (Some(text), Some(all)) if text.starts_with("replay") => {
             Strategy::Replay(all.into_iter().map(Some).collect())
@@ -55,7 +58,16 @@ pub unsafe extern "C" fn bqlcheck_trial(
         },
         _ => Choices::default(),
     };
-    if let Err((ending, said)) = boot::start(image, &arguments, Arc::new(|_| Some(())), false) {
+    let nothing: boot::Body = Arc::new(|_| Some(()));
+    let booted = match paired {
+        false => boot::start(image, &arguments, nothing, false),
+        true => {
+            let of_side = |side: usize| [arguments.clone(), vec![side.to_string()]].concat();
+            let both = [of_side(0), of_side(1)];
+            boot::start_pair(image, ["0/", "1/"], &both, [nothing.clone(), nothing], false)
+        }
+    };
+    if let Err((ending, said)) = booted {
         println!("boot: {} {said}", ended(image, &ending));
         return 1;
     }
@@ -74,7 +86,16 @@ pub unsafe extern "C" fn bqlcheck_trial(
         }
         let state = kernel();
         let ending = state.over.clone().unwrap_or(Ending::Quiet);
-        let text = format!("{} {:?}{}", ended(image, &ending), state.said, broken(image));
+        let text = match paired {
+            false => format!("{} {:?}{}", ended(image, &ending), state.said, broken(image)),
+            true => {
+                let exits = state.exits().map(|exit| exit.map_or("-".into(), |e| e.1.to_string()));
+                let [first, second] = state.both_said();
+                let codes = exits.join(" ");
+                let broken = broken(image);
+                format!("{} {codes} {first:?} {second:?}{broken}", ended(image, &ending))
+            }
+        };
         let mut seen = seen.borrow_mut();
         let first = || (0, tasks::picked().iter().map(|tid| format!(",{tid}")).collect());
         seen.entry(text).or_insert_with(first).0 += 1;
@@ -95,7 +116,8 @@ pub unsafe extern "C" fn bqlcheck_trial(
     }
     println!("schedules {:016x}", tasks::schedules());
     snapshot::restore();
-    match snapshot::difference() {
+    let there = if paired { pair::on(1, snapshot::difference) } else { None };
+    match snapshot::difference().or(there) {
         None => println!("memory as it was"),
         Some(address) => println!("memory differs at {address:#x}"),
     }

@@ -5,10 +5,10 @@
 //! Must not know: who serves the faults.
 
 use super::arena::{self, PAGE};
+use super::contents;
 use super::file::{File, error};
 use super::state::{Kernel, Key, Tid, kernel};
 use libc::{EBADF, EEXIST, EINVAL};
-use std::cell::UnsafeCell;
 use std::collections::BTreeMap;
 
 /// Bytes of a `struct uffd_msg`.
@@ -16,10 +16,10 @@ pub const MESSAGE: usize = 32;
 const API: u64 = 0xaa;
 const UFFDIO_API: u64 = 0xc018_aa3f;
 const UFFDIO_REGISTER: u64 = 0xc020_aa00;
-const UFFDIO_UNREGISTER: u64 = 0x8010_aa01;
-const UFFDIO_WAKE: u64 = 0x8010_aa02;
-const UFFDIO_COPY: u64 = 0xc028_aa03;
-const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;
+pub const UFFDIO_UNREGISTER: u64 = 0x8010_aa01;
+pub const UFFDIO_WAKE: u64 = 0x8010_aa02;
+pub const UFFDIO_COPY: u64 = 0xc028_aa03;
+pub const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;
 const EVENT_PAGEFAULT: u8 = 0x12;
 const MODE_MISSING: u64 = 1;
 const MODE_DONTWAKE: u64 = 1;
@@ -31,7 +31,7 @@ const FEATURES: u64 = 1 << 4 | 1 << 5 | 1 << 8;
 enum Page {
     /// Who touches it has to wait.
     Missing,
-    /// It has come, as zeros or as a page of `CONTENTS`, and was not touched since.
+    /// It has come, as zeros or as one of `contents`, and was not touched since.
     Come(Option<usize>),
 }
 
@@ -44,25 +44,13 @@ pub struct Faults {
     missing: usize,
     /// Ranges that were ever discarded: start, bytes.
     discarded: Vec<(usize, usize)>,
-    /// Pages of `CONTENTS` in use.
+    /// So many of `contents` are in use.
     contents: usize,
     /// (file, start, end).
     ranges: Vec<(usize, usize, usize)>,
     /// The largest range that was ever registered, which is the guest's RAM: start,
     /// bytes.
     pub largest: (usize, usize),
-}
-
-/// Contents of pages that have come and that nobody has touched since.
-struct Contents(UnsafeCell<Vec<Box<[u8; PAGE]>>>);
-// SAFETY: one OS thread.
-unsafe impl Sync for Contents {}
-static CONTENTS: Contents = Contents(UnsafeCell::new(Vec::new()));
-
-/// They are kept from one execution to the next, for their room.
-fn contents() -> &'static mut Vec<Box<[u8; PAGE]>> {
-    // SAFETY: one OS thread, and no reference is kept.
-    unsafe { &mut *CONTENTS.0.get() }
 }
 
 /// An `ioctl` on a userfaultfd.
@@ -172,7 +160,7 @@ pub fn touch(kernel: &mut Kernel, address: usize) -> bool {
     put(kernel, page, None);
     protect(page, PAGE, true);
     // SAFETY: a whole page of the arena, which can be written to now.
-    unsafe { *(page as *mut [u8; PAGE]) = content.map_or([0; PAGE], |nth| *contents()[nth]) };
+    unsafe { *(page as *mut [u8; PAGE]) = content.map_or([0; PAGE], |nth| *contents::of(nth)) };
     true
 }
 
@@ -276,11 +264,8 @@ pub fn fault(kernel: &mut Kernel, tid: Tid, address: usize) -> Option<isize> {
 pub fn bring(kernel: &mut Kernel, page: usize, from: Option<usize>) {
     let content = from.map(|from| {
         let nth = kernel.faults.contents;
-        if contents().len() == nth {
-            contents().push(Box::new([0; PAGE]));
-        }
         // SAFETY: the caller's page.
-        *contents()[nth] = unsafe { *(from as *const [u8; PAGE]) };
+        contents::keep(nth, unsafe { &*(from as *const [u8; PAGE]) });
         kernel.faults.contents += 1;
         nth
     });
@@ -302,17 +287,6 @@ fn wake(kernel: &mut Kernel, start: usize, end: usize) {
 }
 
 impl Call {
-    /// The pages that it is about to bring, or whose waiters it wakes: start, bytes.
-    pub fn pages(&self) -> (usize, usize) {
-        // SAFETY: each request's argument begins with at least this many words.
-        let word = |nth: usize| unsafe { *(self.argument as *const u64).add(nth) as usize };
-        match self.request {
-            UFFDIO_COPY => (word(0), word(2)),
-            UFFDIO_ZEROPAGE | UFFDIO_WAKE | UFFDIO_UNREGISTER => (word(0), word(1)),
-            _ => (0, 0),
-        }
-    }
-
     /// Done at once: no request waits.
     pub fn attempt(&mut self, kernel: &mut Kernel, _: Tid) -> Option<isize> {
         let Some(file) = kernel.files.file(self.fd) else { return error(EBADF) };
@@ -393,7 +367,7 @@ pub fn byte(address: usize) -> u8 {
     match state(kernel(), address) {
         // SAFETY: a page of the arena that is not protected.
         None => unsafe { (address as *const u8).read_volatile() },
-        Some(Page::Come(Some(nth))) => contents()[nth][address & (PAGE - 1)],
+        Some(Page::Come(Some(nth))) => contents::of(nth)[address & (PAGE - 1)],
         Some(_) => 0,
     }
 }
@@ -403,7 +377,7 @@ pub fn page(address: usize) -> [u8; PAGE] {
     match state(kernel(), address) {
         // SAFETY: a page of the arena that is not protected.
         None => unsafe { *(address as *const [u8; PAGE]) },
-        Some(Page::Come(Some(nth))) => *contents()[nth],
+        Some(Page::Come(Some(nth))) => *contents::of(nth),
         Some(_) => [0; PAGE],
     }
 }

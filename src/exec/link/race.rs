@@ -153,7 +153,7 @@ fn again(
             WORDS.iter().any(|word| text.contains(word))
         };
         if !within.ends_with(".c")
-            || !plain && !(ATOMIC.iter().any(|a| within.starts_with(a)) && uses())
+            || !(plain || ATOMIC.iter().any(|a| within.starts_with(a)) && uses())
         {
             continue;
         }

@@ -2,7 +2,7 @@
 //! Must not know: what is said over it.
 
 use super::task::act;
-use crate::exec::kernel::file::{Call, File};
+use crate::exec::kernel::file::{Call, File, Files};
 use crate::exec::kernel::socket;
 use crate::exec::kernel::state::{Key, kernel};
 use crate::exec::kernel::sync::Op;
@@ -28,7 +28,7 @@ impl Channel {
         act(Op::Yield);
         let state = kernel();
         match socket::connect(state, name) {
-            Ok(file) => Ok(Channel { fd: state.files.install(file, false) }),
+            Ok(file) => Ok(Channel::of(&mut state.files, file)),
             Err(errno) => Err(Error::from_raw_os_error(errno)),
         }
     }
@@ -38,7 +38,13 @@ impl Channel {
         let files = &mut kernel().files;
         let (local, pending) = (name.to_string(), Default::default());
         let file = files.add(File::Socket { local, listens: true, pending });
-        Channel { fd: files.install(file, false) }
+        Channel::of(files, file)
+    }
+
+    fn of(files: &mut Files, file: usize) -> Channel {
+        let fd = files.install(file, false);
+        files.keep(fd);
+        Channel { fd }
     }
 
     /// The next connection to what listens.

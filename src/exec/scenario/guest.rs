@@ -3,10 +3,13 @@
 //! Must not know: who migrates it.
 
 use super::board::Board;
+use super::pair;
+use crate::exec::judge::Breach;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
 use crate::exec::kernel::{boot, process, uffd};
+use crate::lock::Rule;
 use std::os::raw::c_int;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,23 +27,33 @@ pub struct Memory {
     /// By page, the byte that it is full of.
     pub pages: Vec<u8>,
     pub runs: bool,
+    /// When it stops, the network to the other side of a pair stalls after so many
+    /// bytes.
+    pub stalls_after: Option<usize>,
+    /// Since then all threads have been at rest.
+    pub at_rest: bool,
     /// Writes that each thread may have done by now.
     pub allowed: usize,
     /// Writes by thread.
     done: Vec<usize>,
 }
 
-/// The guest of the execution that runs. What C calls has no other way to it.
-static GUEST: Mutex<Option<Arc<Board<Memory>>>> = Mutex::new(None);
+/// The guest of the execution that runs, on each side of a pair. What C calls has no
+/// other way to it.
+static GUESTS: [Mutex<Option<Arc<Board<Memory>>>>; 2] = [const { Mutex::new(None) }; 2];
 
-fn guest() -> Arc<Board<Memory>> {
-    let guest = GUEST.lock().unwrap_or_else(PoisonError::into_inner);
-    guest.clone().expect("the guest's threads begin after it")
+fn find(side: u8) -> Option<Arc<Board<Memory>>> {
+    GUESTS[usize::from(side)].lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn put(memory: Memory) -> Arc<Board<Memory>> {
+fn guest() -> Arc<Board<Memory>> {
+    find(kernel().side).expect("the guest's threads begin after it")
+}
+
+fn put(side: u8, memory: Memory) -> Arc<Board<Memory>> {
     let board = Arc::new(Board::new(memory));
-    *GUEST.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.clone());
+    let guest = &GUESTS[usize::from(side)];
+    *guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.clone());
     board
 }
 
@@ -48,22 +61,32 @@ impl Memory {
     /// Fills QEMU's memory at boot, a byte a page; asked of a thread of C that is
     /// done before the snapshot.
     pub fn fill(pages: Vec<u8>) {
-        put(Memory { pages, ..Memory::default() });
+        put(kernel().side, Memory { pages, ..Memory::default() });
         boot::add_guest("guest begin", 0);
     }
 
     /// As it was after boot; none if it could not be filled.
-    pub fn filled() -> Option<Memory> {
-        guest().look(|memory| (memory.host != 0).then(|| memory.clone()))
+    pub fn filled(side: u8) -> Option<Memory> {
+        find(side)?.look(|memory| (memory.host != 0).then(|| memory.clone()))
     }
 
     /// Begins an execution with it, and with so many threads.
     pub fn begin(&self, threads: usize) -> Arc<Board<Memory>> {
-        let board = put(Memory { done: vec![0; threads], ..self.clone() });
+        let board = put(0, Memory { done: vec![0; threads], ..self.clone() });
         for nth in 1..=threads {
             boot::add_guest(&format!("guest {nth}"), nth);
         }
         board
+    }
+
+    /// The same for side 1 of a pair, whose threads write nothing.
+    pub fn begin_there(&self) -> Arc<Board<Memory>> {
+        put(1, self.clone())
+    }
+
+    /// Where a page is.
+    pub fn address(&self, page: usize) -> usize {
+        self.host + page * PAGE
     }
 
     /// What QEMU has in a page now.
@@ -90,6 +113,15 @@ extern "C" fn bqlcheck_guest_memory(host: usize, bytes: u64, runs: bool) {
 #[unsafe(no_mangle)]
 extern "C" fn bqlcheck_guest_runs(runs: bool) {
     guest().with(|memory| memory.runs = runs);
+    if let Some(after) = guest().look(|memory| memory.stalls_after.filter(|_| !runs)) {
+        pair::network::stall(after);
+    }
+    let other = 1 - kernel().side;
+    if kernel().pair.is_some() && runs && find(other).is_some_and(|guest| guest.look(|g| g.runs)) {
+        let who = kernel().threads[kernel().current].name.clone();
+        let message = format!("{who} starts the guest, which runs on the other side");
+        kernel().noted.push(Breach::new(Rule::GuestLost, message));
+    }
 }
 
 /// The next write of a thread; zero: there is none.

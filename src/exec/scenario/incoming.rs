@@ -162,8 +162,8 @@ impl Scenario for Running {
         all
     }
 
-    fn side(&self) -> Side {
-        Side::Destination
+    fn side(&self) -> Option<Side> {
+        Some(Side::Destination)
     }
 
     fn outcome(&self) -> String {

@@ -8,6 +8,7 @@ pub mod guest;
 pub mod incoming;
 pub mod network;
 pub mod outgoing;
+pub mod pair;
 pub mod qmp;
 pub mod story;
 pub mod table;
@@ -64,7 +65,8 @@ const OUTGOING: [&str; 16] = [
 
 /// The names of all scenarios, as on the command line.
 pub fn names() -> Vec<&'static str> {
-    ALL.iter().map(|plan| plan.name).chain(OUTGOING).collect()
+    let pairs = pair::table::ALL.iter().map(|plan| plan.name);
+    ALL.iter().map(|plan| plan.name).chain(OUTGOING).chain(pairs).collect()
 }
 
 /// What the user's QEMU is.
@@ -157,38 +159,46 @@ fn guest(plan: &Plan, version: Version) -> Guest {
 impl Setup {
     /// QEMU's command line; it may be asked to trace what a log is checked by.
     pub fn arguments(&self, traces: bool) -> Vec<String> {
-        let monitor = format!("socket,id=qmp,path={MONITOR},server=on,wait=off");
-        let memory = format!("{}K", PAGES * 4);
-        kernel().devices = self.devices;
-        let mut all = vec![
-            "qemu",
-            "-M",
-            "none",
-            "-m",
-            &memory,
-            "-accel",
-            "qtest",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-name",
-            "bqlcheck,debug-threads=on",
-            "-chardev",
-            &monitor,
-            "-mon",
-            "chardev=qmp,mode=control",
-        ];
-        if matches!(self.side, Side::Destination(_)) {
-            all.extend(["-incoming", "defer"]);
-        }
-        if self.devices & RUN_ON_CPU != 0 {
-            // A thread that does the work. No board gives the CPU its number.
-            all.extend(["-cpu", "qemu64,apic-id=0"]);
-        }
-        all.extend(TRACED.iter().flatten().copied().filter(|_| traces));
-        all.into_iter().map(String::from).collect()
+        let incoming = matches!(self.side, Side::Destination(_));
+        arguments(MONITOR, incoming, self.devices, traces)
     }
+}
 
+/// QEMU's command line.
+fn arguments(monitor: &str, incoming: bool, devices: u32, traces: bool) -> Vec<String> {
+    let monitor = format!("socket,id=qmp,path={monitor},server=on,wait=off");
+    let memory = format!("{}K", PAGES * 4);
+    kernel().devices = devices;
+    let mut all = vec![
+        "qemu",
+        "-M",
+        "none",
+        "-m",
+        &memory,
+        "-accel",
+        "qtest",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-name",
+        "bqlcheck,debug-threads=on",
+        "-chardev",
+        &monitor,
+        "-mon",
+        "chardev=qmp,mode=control",
+    ];
+    if incoming {
+        all.extend(["-incoming", "defer"]);
+    }
+    if devices & RUN_ON_CPU != 0 {
+        // A thread that does the work. No board gives the CPU its number.
+        all.extend(["-cpu", "qemu64,apic-id=0"]);
+    }
+    all.extend(TRACED.iter().flatten().copied().filter(|_| traces));
+    all.into_iter().map(String::from).collect()
+}
+
+impl Setup {
     /// The task that sees boot through.
     pub fn boot(&self) -> Body {
         let (side, monitor) = (self.side.clone(), self.monitor.clone());

@@ -115,7 +115,7 @@ impl Running {
     /// # Errors
     /// If the guest's memory was not found.
     pub fn new(outgoing: Outgoing, monitor: Qmp) -> Result<Running, String> {
-        let memory = Memory::filled().ok_or("the guest's memory is not where it should be")?;
+        let memory = Memory::filled(0).ok_or("the guest's memory is not where it should be")?;
         Ok(Running { outgoing, monitor, memory, now: Mutex::new(None) })
     }
 
@@ -208,8 +208,8 @@ impl Scenario for Running {
         all
     }
 
-    fn side(&self) -> Side {
-        Side::Source
+    fn side(&self) -> Option<Side> {
+        Some(Side::Source)
     }
 
     fn outcome(&self) -> String {

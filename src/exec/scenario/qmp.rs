@@ -33,7 +33,8 @@ impl Qmp {
         Ok(qmp)
     }
 
-    fn line(&mut self) -> Result<Value, String> {
+    /// The next line, whatever it is.
+    pub fn line(&mut self) -> Result<Value, String> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
@@ -48,7 +49,8 @@ impl Qmp {
         }
     }
 
-    fn send(&mut self, message: &Value) -> Result<(), String> {
+    /// Sends a command, and does not wait.
+    pub fn send(&mut self, message: &Value) -> Result<(), String> {
         let text = format!("{message}\n");
         // What was sent cannot be taken back.
         let typed = std::mem::take(&mut self.typed);

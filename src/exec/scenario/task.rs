@@ -16,6 +16,13 @@ pub fn add(name: &str, body: impl Fn() + Send + Sync + 'static) -> Tid {
     boot::add_task(name, task(body))
 }
 
+/// The same on a side of a pair, where the task can touch QEMU's memory.
+pub fn add_on(side: u8, name: &str, body: impl Fn() + Send + Sync + 'static) -> Tid {
+    let tid = add(name, body);
+    kernel().threads[tid].side = side;
+    tid
+}
+
 /// A body for the kernel.
 pub fn task(body: impl Fn() + Send + Sync + 'static) -> boot::Body {
     Arc::new(move |_| match catch_unwind(AssertUnwindSafe(&body)) {

@@ -12,7 +12,7 @@ use crate::exec::kernel::uffd;
 use std::sync::atomic::Ordering;
 
 /// Pages that a vCPU touches between two accesses to a device.
-const PAGES_A_ACCESS: usize = 8;
+pub const PAGES_A_ACCESS: usize = 8;
 
 /// Touches every page of the guest, in an order that is picked; `pages` are what
 /// they ought to be full of.
@@ -38,14 +38,15 @@ pub fn run(nth: usize, pages: &[u8], story: &Board<Story>) {
 
 /// Accesses a device, which takes the BQL: on a thread of C, as QEMU keeps who has
 /// the BQL in thread-local storage.
-fn mmio(nth: usize) {
+pub fn mmio(nth: usize) {
     let body = MMIO.load(Ordering::Relaxed);
     if body == 0 {
         return;
     }
     let tid = act(Op::Spawn { body, argument: 0, detached: false }) as usize;
+    let name = kernel().named(format!("CPU {nth}/MMIO"));
     let thread = &mut kernel().threads[tid];
-    thread.name = format!("CPU {nth}/MMIO");
+    thread.name = name;
     thread.vcpu = true;
     act(Op::Join(tid));
 }

@@ -257,41 +257,23 @@ impl Detector {
         self.shadow.forget(address, bytes);
     }
 
-    /// A block is freed, and remembered as that until it is somebody else's. `by` says
-    /// where, if that is asked for; `stack` is what was kept.
-    pub fn free(
-        &mut self,
-        (tid, stack): (Tid, u32),
-        (address, bytes): (usize, usize),
-        by: impl FnOnce() -> (usize, u32),
-    ) {
-        self.thread(tid);
-        let Detector { threads, shadow, found, seen, .. } = self;
-        let knows = &threads[tid].knows;
-        let mut racing: Vec<Record> = Vec::new();
-        let touch = Touch { tid, kind: Kind::Free, site: FREED, stack };
+    /// A block is freed, and remembered as that until it is somebody else's.
+    pub fn free(&mut self, (address, bytes): (usize, usize), touch: Touch) {
         if bytes <= REMEMBERED {
-            for part in words(address, bytes) {
-                shadow.touch(part, knows, touch, |before| racing.push(*before));
-            }
-        } else {
-            shadow.each(address, bytes, |record| {
-                if record.tid != tid && record.time > knows.get(record.tid) {
-                    racing.push(*record);
+            return self.touch((address, bytes), touch);
+        }
+        self.thread(touch.tid);
+        let Detector { threads, shadow, found, seen, .. } = self;
+        let knows = &threads[touch.tid].knows;
+        shadow.each(address, bytes, |before| {
+            if before.tid != touch.tid && before.time > knows.get(before.tid) {
+                let race = race(address, before, touch);
+                if seen.insert(race.pair()) {
+                    found.push(race);
                 }
-            });
-            shadow.forget(address, bytes);
-        }
-        if racing.is_empty() {
-            return;
-        }
-        let (site, stack) = by();
-        for record in racing {
-            let race = race(address, &record, Touch { site, stack, ..touch });
-            if seen.insert(race.pair()) {
-                found.push(race);
             }
-        }
+        });
+        shadow.forget(address, bytes);
     }
 
     /// Whether another thread has touched a block.
@@ -302,9 +284,6 @@ impl Detector {
     }
 }
 
-/// The instruction of whoever freed a block: to ask for it each time would cost more
-/// than all else.
-pub const FREED: usize = 0;
 /// Bytes of a block that is remembered as freed word by word; of a larger one only
 /// accesses before are looked at.
 const REMEMBERED: usize = 1024;

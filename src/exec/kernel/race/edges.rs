@@ -7,10 +7,9 @@ use super::detector::{Detector, Sync};
 use super::{on, races};
 use crate::exec::kernel::arena::PAGE;
 use crate::exec::kernel::file::{self, File, readable_key, writable_key};
-use crate::exec::kernel::locks;
-use crate::exec::kernel::socket;
 use crate::exec::kernel::state::{Kernel, Key, Tid};
 use crate::exec::kernel::sync::{Op, Phase};
+use crate::exec::kernel::{locks, socket, uffd};
 
 /// Before each attempt: what it leaves for others, as far as that does not depend on
 /// its success. A thread that waits in between leaves nothing new.
@@ -34,6 +33,17 @@ fn file_of(kernel: &Kernel, fd: i32, of: fn(&Kernel, usize) -> Key) -> Option<Sy
     match of(kernel, kernel.files.file(fd)?) {
         Key::File(nth) => Some(Sync::File(nth)),
         _ => None,
+    }
+}
+
+/// The pages that a call is about to bring, or whose waiters it wakes: start, bytes.
+fn pages(call: &uffd::Call) -> (usize, usize) {
+    // SAFETY: each request's argument begins with at least this many words.
+    let word = |nth: usize| unsafe { *(call.argument as *const u64).add(nth) as usize };
+    match call.request {
+        uffd::UFFDIO_COPY => (word(0), word(2)),
+        uffd::UFFDIO_ZEROPAGE | uffd::UFFDIO_WAKE | uffd::UFFDIO_UNREGISTER => (word(0), word(1)),
+        _ => (0, 0),
     }
 }
 
@@ -70,7 +80,7 @@ fn leave(kernel: &Kernel, tid: Tid, op: &Op, detector: &mut Detector) {
             }
         }
         Op::Uffd(call) => {
-            let (start, bytes) = call.pages();
+            let (start, bytes) = pages(call);
             for page in (start..start + bytes).step_by(PAGE) {
                 detector.release(tid, Sync::Page(page));
             }
@@ -93,7 +103,7 @@ fn take(kernel: &Kernel, tid: Tid, op: &Op, result: isize, detector: &mut Detect
             detector.acquire(tid, Sync::Futex(*word));
             detector.looked(tid, *word);
         }
-        Op::Spawn { .. } => detector.spawn(tid, result as Tid),
+        Op::Spawn { .. } if result >= 0 => detector.spawn(tid, result as Tid),
         Op::Join(other) => detector.join(tid, *other),
         Op::SigWait { .. } => detector.acquire(tid, Sync::Signal(tid)),
         Op::Rare(call) if result == 0 => match *call {

@@ -25,7 +25,7 @@ pub use shadow::Kind;
 use super::process;
 use super::state::kernel;
 use detector::{Detector, Sync};
-use shadow::Addresses;
+use shadow::{Addresses, Touch};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -168,10 +168,9 @@ fn kept(site: usize) -> u32 {
         Keep::Pair(one, two) => site == one || site == two,
         Keep::All => true,
     };
-    if wanted { keep_now() } else { 0 }
-}
-
-fn keep_now() -> u32 {
+    if !wanted {
+        return 0;
+    }
     let state = kernel();
     let held = state.threads[state.current].held.clone();
     let stacks = &mut races().stacks;
@@ -187,30 +186,19 @@ pub fn fresh(address: usize, bytes: usize) {
     }
 }
 
-/// A block is about to be freed by the thread that runs. Where another thread has
-/// touched it that is a place to switch.
+/// A block is about to be freed by the thread that runs, by a call at `site`. Where
+/// another thread has touched it that is a place to switch.
 #[inline]
-pub fn freed(address: usize, bytes: usize) {
+pub fn freed(address: usize, bytes: usize, site: usize) {
     if on() {
         let tid = kernel().current;
         if races().detector.shared_block(tid, address, bytes) {
             process::point();
         }
-        let stack = kept(detector::FREED);
-        races().detector.free((tid, stack), (address, bytes), free_site);
+        let touch = Touch { tid, kind: Kind::Free, site, stack: kept(site) };
+        races().detector.free((address, bytes), touch);
         name_new();
     }
-}
-
-/// The call of `free` that is at hand, as an instruction of the image. Its callers
-/// are kept: there is no other way to know who freed.
-fn free_site() -> (usize, u32) {
-    let base = process::image_base();
-    let stack = keep_now();
-    let frames = &races().stacks[stack as usize - 1].frames;
-    let own = frames.iter().filter(|frame| frame.wrapping_sub(base) < 1 << 32);
-    // The first is most often in g_free().
-    (own.take(2).last().copied().unwrap_or(0), stack)
 }
 
 /// Tasks of a scenario look at a board or change it: each knows of those before.

@@ -49,6 +49,11 @@ impl History {
         self
     }
 
+    fn free(mut self, tid: Tid, bytes: usize) -> Self {
+        self.0.free((X, bytes), Touch { tid, kind: Kind::Free, site: 900, stack: 0 });
+        self
+    }
+
     fn release(mut self, tid: Tid, sync: Sync) -> Self {
         self.0.release(tid, sync);
         self
@@ -193,26 +198,20 @@ fn a_read_is_remembered_beside_those_of_others() {
 #[test]
 fn memory_that_is_given_away_is_clean_and_who_frees_it_too_early_is_told() {
     for bytes in [16, 4096] {
-        let mut history = history().write(0, X);
-        history.0.free((1, 0), (X, bytes), || (900, 0));
-        let race = &history.0.found()[0];
+        let mut early = history().write(0, X).free(1, bytes);
+        let race = &early.0.found()[0];
         assert_eq!((race.first.kind, race.second.kind), (Kind::Write, Kind::Free));
         assert_eq!(race.pair(), (Kind::Write as usize, 900));
-        history.0.fresh(X, bytes);
-        assert_eq!(history.write(2, X).races().len(), 1);
-        let mut ordered = self::history().write(0, X).release(0, LOCK).acquire(1, LOCK);
-        ordered.0.free((1, 0), (X, bytes), || unreachable!("nothing races"));
+        early.0.fresh(X, bytes);
+        assert_eq!(early.write(2, X).races().len(), 1);
+        let ordered = history().write(0, X).release(0, LOCK).acquire(1, LOCK).free(1, bytes);
         assert_eq!(ordered.races(), []);
     }
 }
 
 #[test]
 fn a_block_that_was_freed_is_remembered_until_it_is_given_away() {
-    let freed = || {
-        let mut history = history();
-        history.0.free((0, 0), (X, 16), || unreachable!("nothing races"));
-        history
-    };
+    let freed = || history().free(0, 16);
     assert_eq!(freed().read(1, Y).races(), [(Kind::Free, Kind::Read)]);
     assert_eq!(freed().read(1, X + 16).races(), []);
     let mut again = freed();

@@ -47,7 +47,7 @@ unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
         // SAFETY: the arena checks the block.
         && let Some(bytes) = unsafe { arena::requested(block.cast()) }
     {
-        race::freed(block as usize, bytes);
+        race::freed(block as usize, bytes, caller.wrapping_sub(1));
     }
     // SAFETY: the arena checks the block.
     match unsafe { arena::release(block.cast(), caller.wrapping_sub(1)) } {

@@ -116,7 +116,7 @@ pub unsafe extern "C" fn __wrap_gettid() -> c_int {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_getpid() -> c_int {
-    process::task_id(0)
+    process::task_id(kernel().first())
 }
 
 /// Numbers that look random and are the same in each run.

@@ -1,4 +1,4 @@
-//! pthreads. A `pthread_t` is the thread's number plus one.
+//! pthreads. A `pthread_t` is the thread's number plus one, as its process counts.
 
 use super::super::state::{Tid, kernel};
 use super::super::sync::{Op, Phase, Wait, destroy, initialise};
@@ -7,7 +7,12 @@ use super::text;
 use libc::{c_char, c_int, c_ulong, c_void, sigset_t, timespec};
 
 fn tid(thread: c_ulong) -> Tid {
-    (thread as usize).wrapping_sub(1)
+    (thread as usize).wrapping_sub(1).wrapping_add(kernel().first())
+}
+
+/// What C calls a thread.
+fn handle(tid: Tid) -> c_ulong {
+    (tid - kernel().first()) as c_ulong + 1
 }
 
 unsafe extern "C" {
@@ -36,7 +41,7 @@ pub unsafe extern "C" fn __wrap_pthread_create(
         return -new as c_int;
     }
     // SAFETY: the caller's pointer.
-    unsafe { *thread = new as c_ulong + 1 };
+    unsafe { *thread = handle(new as Tid) };
     0
 }
 
@@ -95,7 +100,7 @@ pub unsafe extern "C" fn __wrap___cxa_thread_atexit_impl(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_pthread_self() -> c_ulong {
-    kernel().current as c_ulong + 1
+    handle(kernel().current)
 }
 
 #[unsafe(no_mangle)]
@@ -106,7 +111,7 @@ pub unsafe extern "C" fn __wrap_pthread_kill(thread: c_ulong, signal: c_int) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_pthread_setname_np(thread: c_ulong, name: *const c_char) -> c_int {
     // SAFETY: the caller's string.
-    let name = unsafe { text(name) };
+    let name = kernel().named(unsafe { text(name) });
     if let Some(thread) = kernel().threads.get_mut(tid(thread)) {
         thread.name = name;
     }
