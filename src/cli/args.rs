@@ -97,7 +97,7 @@ pub struct Explore {
     /// Write result.json, report.txt and a file per violation there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// List every outcome of one side instead: its states, and how it ends
+    /// List every outcome of a side instead: its states, and its end
     #[arg(long, value_name = "SIDE", value_enum)]
     pub outcomes: Option<OfSide>,
     /// Write one run there, as the logs of two QEMUs

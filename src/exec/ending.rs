@@ -4,7 +4,37 @@
 
 use super::kernel::state::{Ending, Kernel, Key, Thread, kernel};
 use super::kernel::trail;
-use crate::sim::{End, Outcome, Side};
+use crate::sim::{End, Outcome, PostcopyState, Side};
+use std::os::raw::c_int;
+
+/// Variables, as `glue/qemu/state.c` numbers them.
+const SOURCE: c_int = 0;
+const DESTINATION: c_int = 1;
+const POSTCOPY: c_int = 2;
+
+/// From now on the states of a side are kept.
+pub fn watch(side: Side) {
+    trail::begin(match side {
+        Side::Source => &[SOURCE],
+        Side::Destination => &[DESTINATION, POSTCOPY],
+    });
+}
+
+/// The states so far, as `sim::Outcome` has them: a `PostcopyState` in capitals.
+fn states() -> Vec<String> {
+    trail::look();
+    let named = kernel().trail.values.iter().map(|(which, value)| match *which {
+        POSTCOPY => PostcopyState::from(*value as u64).to_string(),
+        _ => trail::name(*value),
+    });
+    named.collect()
+}
+
+/// The last `MigrationStatus`.
+pub fn status() -> String {
+    let is_status = |name: &String| name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    states().into_iter().rfind(is_status).unwrap_or_default()
+}
 
 /// The status that a source begins each of its migrations in.
 const SETUP: &str = "setup";
@@ -13,7 +43,7 @@ const SETUP: &str = "setup";
 /// as the model is of one. None: it ran into the bound of operations.
 pub fn outcome(side: Side) -> Option<Outcome> {
     let end = end(kernel())?;
-    let mut states = trail::names();
+    let mut states = states();
     if side == Side::Destination {
         return Some(Outcome { states, end });
     }

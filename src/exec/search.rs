@@ -6,7 +6,7 @@ use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
-use super::kernel::{boot, choices, pair, process, race, tasks, trail};
+use super::kernel::{boot, choices, pair, process, race, tasks};
 use super::raced;
 use crate::sim::Side;
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ pub fn run(
 /// Begins an execution.
 fn begin(scenario: &dyn Scenario, faults: Faults) {
     if let Some(side) = scenario.side() {
-        trail::begin(side);
+        ending::watch(side);
     }
     if !faults.is_none() {
         choices::begin(faults.timeouts, faults.eintr, faults.short, faults.spurious);

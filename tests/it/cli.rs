@@ -71,7 +71,7 @@ fn a_bad_invocation_exits_with_2() {
     refused(&["explore", "--engine", "spin"], "exhaustive");
     refused(&["explore", "--executions", "0"], "0 is not in 1..");
     refused(&["explore", "--plan", "qemu-11"], "no such plan; a file, or one of: qemu-7.2");
-    refused(&["explore", "--scenario", "precopy"], "no such scenario");
+    refused(&["explore", "--scenario", "rdma"], "no such scenario");
     refused(&["explore", "--size", "huge"], "no such size; one of: xs");
     refused(&["explore", "--ram", "x"], "--ram needs --engine threads");
     refused(&["explain", "BQL999"], "BQL001 BQL002");

@@ -7,6 +7,7 @@ mod dpor;
 mod engine;
 mod engines_agree;
 mod exec_ends;
+mod exec_faults;
 mod exec_kernel;
 mod exec_link;
 mod exec_pair;

@@ -1,10 +1,9 @@
-//! The states that a migration goes through in an execution, in order: they are
-//! looked at whenever C code of QEMU asks for an operation, so that all are seen
+//! The values that some variables of the image go through in an execution, in order:
+//! they are looked at whenever its C code asks for an operation, so that all are seen
 //! that another thread could notice.
-//! Must not know: what the states mean.
+//! Must not know: what the variables are.
 
 use super::state::kernel;
-use crate::sim::{PostcopyState, Side};
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int};
 use std::sync::OnceLock;
@@ -25,33 +24,26 @@ extern "C" fn bqlcheck_states(
     let _ = STATES.set(States { state, name });
 }
 
-/// Variables, as `glue/qemu/state.c` numbers them.
-const SOURCE: c_int = 0;
-const DESTINATION: c_int = 1;
-const POSTCOPY: c_int = 2;
-
 /// The values so far, of the variables that are watched.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
     watched: &'static [c_int],
     last: [c_int; 3],
-    values: Vec<(c_int, c_int)>,
+    /// Each change: the variable, by its number in `glue/qemu/state.c`, and its value;
+    /// first of all, the first variable as it was at the beginning.
+    pub values: Vec<(c_int, c_int)>,
 }
 
-/// From now on the states of a side are kept; an image that does not tell them has
+/// From now on the values of `watched` are kept; an image that does not tell them has
 /// none.
-pub fn begin(side: Side) {
-    let watched: &[c_int] = match side {
-        Side::Source => &[SOURCE],
-        Side::Destination => &[DESTINATION, POSTCOPY],
-    };
-    let Some(states) = STATES.get() else { return };
+pub fn begin(watched: &'static [c_int]) {
+    let (Some(states), Some(first)) = (STATES.get(), watched.first()) else { return };
     let trail = &mut kernel().trail;
     *trail = Trail { watched, ..Trail::default() };
     for which in watched {
         trail.last[*which as usize] = (states.state)(*which);
     }
-    trail.values.push((watched[0], trail.last[watched[0] as usize]));
+    trail.values.push((*first, trail.last[*first as usize]));
 }
 
 /// Keeps what has changed.
@@ -63,25 +55,11 @@ pub fn look() {
     }
 }
 
-/// All of it, by name: a `PostcopyState` in capitals, as `sim::Outcome` has it.
-pub fn names() -> Vec<String> {
-    look();
-    let Some(states) = STATES.get() else { return Vec::new() };
-    let named = kernel().trail.values.iter().map(|(which, value)| match *which {
-        POSTCOPY => PostcopyState::from(*value as u64).to_string(),
-        _ => {
-            // SAFETY: one of the image's own literals.
-            let name = unsafe { CStr::from_ptr((states.name)(*value)) };
-            name.to_string_lossy().into_owned()
-        }
-    });
-    named.collect()
-}
-
-/// The last `MigrationStatus`.
-pub fn status() -> String {
-    let is_status = |name: &String| name.starts_with(|letter: char| letter.is_ascii_lowercase());
-    names().into_iter().rfind(is_status).unwrap_or_default()
+/// What the image calls a value of its first two variables.
+pub fn name(value: c_int) -> String {
+    let Some(states) = STATES.get() else { return String::new() };
+    // SAFETY: one of the image's own literals.
+    unsafe { CStr::from_ptr((states.name)(value)) }.to_string_lossy().into_owned()
 }
 
 impl Trail {

@@ -9,11 +9,12 @@ use super::story::Story;
 use super::task::{act, add};
 use super::vcpu;
 use crate::exec::contract::Contract;
+use crate::exec::ending;
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::kernel::{trail, uffd};
+use crate::exec::kernel::uffd;
 use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, Status, Wire};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
@@ -132,7 +133,7 @@ impl Running {
                 all.extend(lost);
             }
             (Some(Ending::Quiet), Some(Outcome::Hangs(why))) => {
-                let here = trail::status();
+                let here = ending::status();
                 // Where it waits: what it had read before does not matter.
                 let why = why.split([':', ',']).next().unwrap_or_default();
                 let message = format!("the source hangs ({why}), the destination is {here}");
