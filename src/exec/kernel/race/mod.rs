@@ -22,8 +22,8 @@ pub use detector::{Access, Race};
 pub use edges::{after, before};
 pub use shadow::Kind;
 
-use super::process;
 use super::state::kernel;
+use super::{process, tasks};
 use detector::{Detector, Sync};
 use shadow::{Addresses, Touch};
 use std::cell::UnsafeCell;
@@ -86,10 +86,10 @@ pub fn linked() -> bool {
     LINKED.load(Ordering::Relaxed)
 }
 
-/// Whether accesses count now.
+/// Whether accesses count now: an execution is on, and it is watched.
 #[inline]
 pub fn on() -> bool {
-    ON.load(Ordering::Relaxed)
+    ON.load(Ordering::Relaxed) && tasks::on()
 }
 
 /// An execution begins, from the snapshot.
@@ -152,7 +152,7 @@ pub fn found() -> Vec<Race> {
     let Races { detector, names, .. } = races();
     let all = detector.found().iter().zip(names);
     let named = |(race, name): (&Race, &mut String)| Race { name: name.clone(), ..race.clone() };
-    if on() { all.map(named).collect() } else { Vec::new() }
+    if ON.load(Ordering::Relaxed) { all.map(named).collect() } else { Vec::new() }
 }
 
 /// What was kept of an access.
