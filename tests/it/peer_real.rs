@@ -118,9 +118,9 @@ impl Qemu {
         let folder = format!("bqlcheck-peer-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder).expect("a folder");
-        // Debian's 7.2 has no qtest accelerator.
+        // Debian's 7.2 has no qtest accelerator, and QEMU's help never names it.
         let help = Command::new(binary).args(["-accel", "help"]).output().expect("runs");
-        let qtest = String::from_utf8_lossy(&help.stdout).contains("qtest");
+        let qtest = !String::from_utf8_lossy(&help.stdout).contains("tcg");
         let mut command = Command::new(binary);
         command.args(["-M", "none", "-m", "64K", "-nodefaults", "-display", "none"]);
         command.args(["-accel", if qtest { "qtest" } else { "tcg" }, "-incoming", "defer"]);
