@@ -59,12 +59,7 @@ pub fn run(args: &Agree) -> Result<Exit, Failure> {
 
 /// The plan that was asked for, or that of the version.
 fn plan(args: &Agree, version: &str) -> Result<Plan, Failure> {
-    let released = match version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
-        Some(..10) => Version::V7_2,
-        _ if version.starts_with("10.0") || version.starts_with("10.1") => Version::V10_0,
-        _ => Version::V10_2,
-    };
-    input::plan(args.plan.as_deref().unwrap_or(released.plan()))
+    input::plan(args.plan.as_deref().unwrap_or(Version::of_qemu(version).plan()))
 }
 
 fn one(

@@ -5,6 +5,7 @@
 use super::judge::{Breach, name};
 use super::kernel::state::{Call, Kernel};
 use crate::lock::Rule;
+use crate::sim::Version;
 use serde::Deserialize;
 
 /// One of the files, as far as it is about handlers.
@@ -36,12 +37,10 @@ enum Bql {
 impl Contract {
     /// That of a QEMU, as `10.0.13`: the last that is not newer.
     pub fn of(version: &str) -> Contract {
-        let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        let text = match version {
-            (10, 2..) | (11.., _) => include_str!("../../models/contracts/10.2.json"),
-            (10, _) => include_str!("../../models/contracts/10.0.json"),
-            _ => include_str!("../../models/contracts/7.2.json"),
+        let text = match Version::of_qemu(version) {
+            Version::V10_2 => include_str!("../../models/contracts/10.2.json"),
+            Version::V10_0 => include_str!("../../models/contracts/10.0.json"),
+            Version::V7_2 => include_str!("../../models/contracts/7.2.json"),
         };
         serde_json::from_str(text).expect("built in, and read by a test")
     }

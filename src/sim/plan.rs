@@ -89,8 +89,8 @@ impl Version {
     pub fn of_qemu(version: &str) -> Version {
         let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         match (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) {
-            (..8, _) => Version::V7_2,
-            (..10, _) | (10, ..2) => Version::V10_0,
+            (..10, _) => Version::V7_2,
+            (10, ..2) => Version::V10_0,
             _ => Version::V10_2,
         }
     }

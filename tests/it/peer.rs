@@ -113,6 +113,14 @@ fn load(
 }
 
 #[test]
+fn a_qemu_speaks_the_newest_protocol_that_is_not_newer() {
+    let of = |version| Version::of_qemu(version);
+    assert_eq!(["7.2.0", "8.1.5", "9.2.4"].map(of), [Version::V7_2; 3]);
+    assert_eq!(["10.0.13", "10.1.3"].map(of), [Version::V10_0; 2]);
+    assert_eq!(["10.2.0", "10.2.50", "11.0.0"].map(of), [Version::V10_2; 3]);
+}
+
+#[test]
 fn a_precopy_between_two_peers() {
     for version in [Version::V7_2, Version::V10_0, Version::V10_2] {
         let mut destination = Destination::new(Asks::default());

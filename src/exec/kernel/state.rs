@@ -91,8 +91,6 @@ pub struct Stall {
     pub wait: Key,
     /// What that is, if a file.
     pub file: Option<&'static str>,
-    /// A vCPU that waits for the BQL.
-    pub vcpu: Option<Tid>,
     /// Steps of the environment for which the BQL was held, without being released.
     pub ticks: u64,
     /// Of these, those for which a vCPU waited.
@@ -280,10 +278,10 @@ impl Kernel {
         let side = self.side;
         let waits = |thread: &Thread| thread.vcpu && thread.side == side;
         let waits = |thread: &Thread| waits(thread) && thread.waits.contains(&lock);
-        let vcpu = self.threads.iter().position(waits);
+        let vcpu_waits = self.threads.iter().any(waits);
         let mut stall = match self.stall.take() {
             Some(stall) if stall.holder == holder => stall,
-            _ => Stall { holder, wait, file: None, vcpu: None, ticks: 0, vcpu_ticks: 0, at: None },
+            _ => Stall { holder, wait, file: None, ticks: 0, vcpu_ticks: 0, at: None },
         };
         stall.wait = wait;
         stall.file = match wait {
@@ -295,8 +293,7 @@ impl Kernel {
             Place { tid: holder, frames, steps: steps.len() }
         });
         stall.ticks += 1;
-        stall.vcpu = vcpu.or(stall.vcpu);
-        stall.vcpu_ticks += u64::from(vcpu.is_some());
+        stall.vcpu_ticks += u64::from(vcpu_waits);
         if self.worst_stall.as_ref().is_none_or(|worst| worst.ticks < stall.ticks) {
             self.worst_stall = Some(stall.clone());
         }
