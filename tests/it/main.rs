@@ -11,6 +11,7 @@ mod exec_faults;
 mod exec_kernel;
 mod exec_link;
 mod exec_pair;
+mod exec_pair_race;
 mod exec_race;
 mod exec_symbols;
 mod image;
