@@ -13,6 +13,7 @@ mod exec_link;
 mod exec_pair;
 mod exec_pair_race;
 mod exec_race;
+mod exec_refused;
 mod exec_symbols;
 mod image;
 mod invariants;
