@@ -56,7 +56,9 @@ impl LinkError {
 
     /// The same, if it is that which a compiler or linker complains about.
     pub(super) fn full(path: &Path, said: &str) -> Option<LinkError> {
-        let full = said.contains("No space left on device");
+        // lld maps the file that it writes.
+        let full = ["No space left on device", "ld terminated with signal 7 [Bus error]"];
+        let full = full.iter().any(|words| said.contains(words));
         full.then(|| LinkError::cache(path, &std::io::ErrorKind::StorageFull.into()))
     }
 
@@ -99,6 +101,8 @@ mod tests {
         assert_eq!(error.message, "cache: no storage space");
         let help = "make room there, or let --cache DIR name a directory elsewhere";
         assert_eq!(error.help, help);
+        let killed = "collect2: fatal error: ld terminated with signal 7 [Bus error]";
+        assert!(LinkError::full(Path::new("cache"), killed).is_some());
         assert_eq!(LinkError::full(Path::new("cache"), "main.c:1: error: No such file"), None);
     }
 }
