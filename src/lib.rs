@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod exec;
 pub mod explore;
+mod hasher;
 pub mod lock;
 mod memory;
 mod parallel;

@@ -170,10 +170,10 @@ fn an_hour_takes_no_time() {
 
 #[test]
 fn a_bad_free_and_a_use_after_it_are_told_with_their_place() {
-    let wrong = r#"crash double free of _ in free_it < double_free < main """#;
+    let wrong = r#"crash double free of _ in free_it < double_free < run_chosen """#;
     twins("double_free", r#"exit 0 "done""#, &[(200, wrong)]);
     let wrong = "crash SIGSEGV at no address that can be, like those that fill freed memory \
-                 in follow < use_after_free < main \"\"";
+                 in follow < use_after_free < run_chosen \"\"";
     twins("use_after_free", r#"exit 0 "0""#, &[(200, wrong)]);
 }
 
@@ -185,11 +185,15 @@ fn a_missing_page_is_waited_for_until_somebody_brings_it() {
 
 #[test]
 fn every_end_of_a_process_is_an_outcome_and_the_run_goes_on() {
-    let wrong = "crash trial.c: asserts: assertion `!wrong' failed in asserts < main \"\"";
+    let wrong = "crash trial.c: asserts: assertion `!wrong' failed in asserts < run_chosen \"\"";
     twins("assert", r#"exit 0 """#, &[(200, wrong)]);
     twins("exit", r#"exit 0 """#, &[(200, r#"exit 3 """#)]);
-    twins("abort", r#"exit 0 """#, &[(200, r#"crash abort() in aborts < main """#)]);
-    twins("null", r#"exit 0 "0""#, &[(200, r#"crash SIGSEGV at _ in follow < null < main """#)]);
+    twins("abort", r#"exit 0 """#, &[(200, r#"crash abort() in aborts < run_chosen """#)]);
+    twins(
+        "null",
+        r#"exit 0 "0""#,
+        &[(200, r#"crash SIGSEGV at _ in follow < null < run_chosen """#)],
+    );
     ends("1:2", NOTHING, "loop right", &[(2, r#"exit 0 """#)]);
     ends("1:2", NOTHING, "loop wrong", &[(2, r#"steps """#)]);
 }
@@ -207,7 +211,7 @@ fn what_rarely_happens_is_a_choice_with_a_bound() {
     right("2,2,2,2", "pipes", r#"exit 0 "abc""#);
     let done = (395, r#"exit 0 "done""#);
     let early = "crash trial.c: wait_timed: assertion `ready' failed in \
-                 wait_timed < with < timeouts < main \"\"";
+                 wait_timed < with < timeouts < run_chosen \"\"";
     ends("1:400", "2,0,0,0", "timeouts wrong", &[(5, early), done]);
     ends("1:400", NOTHING, "timeouts wrong", &[(400, r#"exit 0 "done""#)]);
     let interrupted = [(3, r#"exit 0 """#), (119, r#"exit 0 "a""#), (278, r#"exit 0 "abc""#)];

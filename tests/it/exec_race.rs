@@ -2,6 +2,7 @@
 //! it (`exec/race.c`): each thing that orders two accesses, once there and once not.
 
 use crate::cli::directory;
+use crate::made_build::HEADERS;
 use bqlcheck::exec::kernel::shared::VARIABLE;
 use bqlcheck::exec::link::{Build, LinkError, Settings, link};
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ fn build_of(program: &str, test: &str, flags: &str) -> Option<(Build, PathBuf)> 
     let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
     write(source.join("VERSION"), "10.0.0\n");
     write(source.join("migration/race.c"), program);
+    for (name, text) in HEADERS {
+        write(source.join("migration").join(name), text);
+    }
     write(source.join("migration/ram.c"), "int ram;\n");
     write(source.join("util/event.c"), include_str!("exec/event.c"));
     write(

@@ -73,6 +73,10 @@ pub fn made(
     Some(Made { source, build, cache })
 }
 
+/// What small programs include.
+pub const HEADERS: [(&str, &str); 2] =
+    [("programs.h", include_str!("exec/programs.h")), ("sides.h", include_str!("exec/sides.h"))];
+
 /// A program of these files, each with its text and its flags, linked as a QEMU is
 /// and with the runtime of trials: none where a compiler or ninja is missing.
 pub fn trial(folder: &Path, sources: &[(&str, &str, &str)]) -> Option<PathBuf> {
@@ -88,7 +92,8 @@ pub fn trial(folder: &Path, sources: &[(&str, &str, &str)]) -> Option<PathBuf> {
          build qemu-system-x86_64: c_LINKER {objects}ram.o\n\
          default qemu-system-x86_64\n"
     );
-    let texts: Vec<(&str, &str)> = sources.iter().map(|(name, text, _)| (*name, *text)).collect();
+    let texts = sources.iter().map(|(name, text, _)| (*name, *text)).chain(HEADERS);
+    let texts: Vec<(&str, &str)> = texts.collect();
     let Made { build, cache, .. } = made(folder, "10.0.0", &texts, "cc", &ninja)?;
     let mut settings = Settings::built_in().expect("this executable is known").without_qemu();
     for glue in &mut settings.glue {

@@ -1,16 +1,12 @@
 /*
- * How threads and blocks of memory end, right and wrong: as trial.c, of which
- * this has the form.
+ * How threads and blocks of memory end, right and wrong.
  */
+#include "programs.h"
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-bool wrong;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static int count;
@@ -201,24 +197,14 @@ static void joined(void)
     pthread_join(two, NULL);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} all[] = {
+static const struct program programs[] = {
     { "many", many }, { "cleanup", cleanup }, { "unwinds", unwinds },
     { "held", held }, { "stays", stays }, { "reused", reused },
     { "grown", grown }, { "joined", joined },
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    wrong = !strcmp(argv[2], "wrong");
-    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (!strcmp(all[i].name, argv[1])) {
-            usleep(1000);
-            all[i].run();
-            return 0;
-        }
-    }
-    return 2;
+    return run_chosen(programs, argv);
 }

@@ -1,23 +1,13 @@
 /*
- * Small programs that two processes run against each other, each right and wrong:
- * `NAME right 0` and `NAME right 1`. Side 1 listens before the first sleep, which
- * is where the snapshot is taken; then side 0 connects.
+ * Small programs that two processes run against each other, each right and wrong.
  */
+#include "sides.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-static bool wrong;
-static int side;
-static int fd;
 static int count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
@@ -144,41 +134,14 @@ static void crash(void)
     printf("%d", side);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} all[] = {
+static const struct program programs[] = {
     { "apart", apart }, { "answer", answer }, { "locks", locks },
     { "race", race }, { "end", end }, { "crash", crash },
     { "vanish", vanish },
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "there" };
-    int listener = -1;
-
-    wrong = !strcmp(argv[2], "wrong");
-    side = atoi(argv[3]);
-    if (side == 1) {
-        listener = socket(AF_UNIX, SOCK_STREAM, 0);
-        bind(listener, (void *)&address, sizeof(address));
-        listen(listener, 1);
-    }
-    usleep(1000);
-    if (side == 0) {
-        fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        if (connect(fd, (void *)&address, sizeof(address))) {
-            return 2;
-        }
-    } else {
-        fd = accept(listener, NULL, NULL);
-    }
-    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (!strcmp(all[i].name, argv[1])) {
-            all[i].run();
-            return 0;
-        }
-    }
-    return 2;
+    return run_side(programs, argv);
 }

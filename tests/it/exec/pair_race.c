@@ -1,19 +1,10 @@
 /*
- * Data races of two processes, each right and wrong: `NAME right 0` and
- * `NAME right 1`. Both have the same variables at the same addresses; side 1
- * listens before the first sleep, where the snapshot is taken.
+ * Data races of two processes, each right and wrong. Both have the same variables
+ * at the same addresses.
  */
+#include "sides.h"
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-static bool wrong;
-static int side;
-static int fd;
 static int count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile int seen;
@@ -152,40 +143,13 @@ static void locks(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const struct program programs[] = {
     { "add", add }, { "add-first", add_first }, { "alone", alone },
     { "answer", answer }, { "locks", locks },
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "there" };
-    int listener = -1;
-
-    wrong = !strcmp(argv[2], "wrong");
-    side = atoi(argv[3]);
-    if (side == 1) {
-        listener = socket(AF_UNIX, SOCK_STREAM, 0);
-        bind(listener, (void *)&address, sizeof(address));
-        listen(listener, 1);
-    }
-    usleep(1000);
-    if (side == 0) {
-        fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        if (connect(fd, (void *)&address, sizeof(address))) {
-            return 2;
-        }
-    } else {
-        fd = accept(listener, NULL, NULL);
-    }
-    for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-        if (!strcmp(programs[i].name, argv[1])) {
-            programs[i].run();
-            return 0;
-        }
-    }
-    return 2;
+    return run_side(programs, argv);
 }

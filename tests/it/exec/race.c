@@ -1,23 +1,19 @@
 /*
  * Small programs in QEMU's idiom, one for each thing that orders two accesses to
- * memory, each right and wrong: `NAME right` or `NAME wrong`. The first sleep is
- * where the snapshot is taken.
+ * memory, each right and wrong.
  */
+#include "programs.h"
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* util/event.c */
 void event_set(void);
 bool event_is_set(void);
 
-static bool wrong;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static int count;
@@ -258,25 +254,15 @@ static void mixed(void)
     with(store, load);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const struct program programs[] = {
     { "mutex", mutex }, { "release", release }, { "fence", fence },
     { "condition", condition }, { "join", join }, { "socket", socket_ },
     { "event", event }, { "freed", freed }, { "elsewhere", elsewhere },
     { "mixed", mixed },
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    wrong = !strcmp(argv[2], "wrong");
-    for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-        if (!strcmp(programs[i].name, argv[1])) {
-            usleep(1000);
-            programs[i].run();
-            return 0;
-        }
-    }
-    return 2;
+    return run_chosen(programs, argv);
 }

@@ -1,8 +1,8 @@
 /*
  * Small programs in QEMU's idiom, one for each thing that the kernel of exec
- * does, each right and wrong: `NAME right` or `NAME wrong`. The first sleep is
- * where the snapshot is taken.
+ * does, each right and wrong.
  */
+#include "programs.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -23,9 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
-static bool wrong;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static int count;
@@ -646,10 +642,7 @@ static void loop(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} all[] = {
+static const struct program programs[] = {
     { "mutex", mutex }, { "recursive", recursive }, { "trylock", trylock },
     { "deadlock", deadlock }, { "lost", lost }, { "spurious", spurious },
     { "futex", futex }, { "pipes", pipes }, { "sockets", sockets },
@@ -660,17 +653,10 @@ static const struct {
     { "spin", spins }, { "once", once }, { "assert", asserts },
     { "exit", exits }, { "abort", aborts }, { "null", null },
     { "loop", loop },
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    wrong = !strcmp(argv[2], "wrong");
-    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (!strcmp(all[i].name, argv[1])) {
-            usleep(1000);
-            all[i].run();
-            return 0;
-        }
-    }
-    return 2;
+    return run_chosen(programs, argv);
 }

@@ -25,8 +25,9 @@ pub use shadow::Kind;
 
 use super::state::{Tid, kernel};
 use super::{pair, process, tasks};
+use crate::hasher::NumberSet;
 use detector::{Detector, Sync};
-use shadow::{Addresses, Touch};
+use shadow::Touch;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,9 +67,9 @@ struct Races {
     namer: Option<Arc<Namer>>,
     names: Vec<String>,
     /// Instructions at which threads meet: plain accesses there are places to switch.
-    met: Addresses,
+    met: NumberSet<usize>,
     /// Those of the execution at hand, if they are learnt.
-    learnt: Option<Addresses>,
+    learnt: Option<NumberSet<usize>>,
     keep: Keep,
     stacks: Vec<Stack>,
 }
@@ -102,7 +103,7 @@ pub fn begin() {
         races.stacks.clear();
         races.names.clear();
         let Races { met, learnt, .. } = races;
-        met.extend(learnt.iter_mut().flat_map(Addresses::drain));
+        met.extend(learnt.iter_mut().flat_map(NumberSet::drain));
         ON.store(true, Ordering::Relaxed);
     }
 }
@@ -113,8 +114,8 @@ pub fn begin() {
 pub fn learn(learn: bool) {
     let races = races();
     let Races { met, learnt, .. } = races;
-    met.extend(learnt.iter_mut().flat_map(Addresses::drain));
-    *learnt = learn.then(Addresses::default);
+    met.extend(learnt.iter_mut().flat_map(NumberSet::drain));
+    *learnt = learn.then(NumberSet::default);
 }
 
 /// Whether a plain access is a place to switch.

@@ -175,28 +175,14 @@ refuse! {
     fn __wrap_timerfd_create(c_int, c_int) = ENOSYS;
 }
 
-/// Gives the error itself, as its manual has it.
+/// Gives the error itself, as its manual has it. What it is asked for is no matter.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_posix_spawn(
-    _: usize,
-    _: usize,
-    _: usize,
-    _: usize,
-    _: usize,
-    _: usize,
-) -> c_int {
+pub unsafe extern "C" fn __wrap_posix_spawn() -> c_int {
     libc::ENOSYS
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __wrap_posix_spawnp(
-    _: usize,
-    _: usize,
-    _: usize,
-    _: usize,
-    _: usize,
-    _: usize,
-) -> c_int {
+pub unsafe extern "C" fn __wrap_posix_spawnp() -> c_int {
     libc::ENOSYS
 }
 
