@@ -12,6 +12,7 @@ mod exec_kernel;
 mod exec_link;
 mod exec_pair;
 mod exec_race;
+mod exec_reuse;
 mod exec_symbols;
 mod image;
 mod invariants;
