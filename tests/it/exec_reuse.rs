@@ -10,6 +10,6 @@ fn a_call_that_waits_stays_with_its_file() {
     let sources = [("trial.c", include_str!("exec/reuse.c"), "")];
     let Some(image) = trial(&directory("exec reuse"), &sources) else { return };
     ends_of(&image, "1:200", NOTHING, "reused right", &[(200, r#"exit 0 "0 ""#)]);
-    let wrong = [(1, "")];
+    let wrong = [(107, r#"exit 0 "0 ""#), (93, r#"exit 0 "3 new""#)];
     ends_of(&image, "1:200", NOTHING, "reused wrong", &wrong);
 }

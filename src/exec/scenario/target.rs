@@ -121,6 +121,10 @@ impl Outgoing {
             story.wait(|story| story.channel);
         }
         self.later();
+        // Once is enough: what is left after a recovery may be nothing.
+        if self.deed == Deed::Pause && story.with(|story| story.cut) {
+            return;
+        }
         story.with(|story| story.cut = true);
         if let Some(channel) = story.with(|story| story.channel) {
             channel.cut();
