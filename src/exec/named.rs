@@ -74,6 +74,20 @@ pub struct Named {
     /// The two accesses of a data race.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub race: Option<Race>,
+    /// What each thread takes with what, if it is about the order of locks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<Taken>,
+}
+
+/// A thread waits for one lock of a circle while it holds the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    pub thread: usize,
+    pub holds: String,
+    /// Innermost first.
+    pub held_at: Vec<Call>,
+    pub takes: String,
+    pub taken_at: Vec<Call>,
 }
 
 /// Two accesses to the same memory that nothing orders.
@@ -140,6 +154,7 @@ impl Names {
                 .as_ref()
                 .map(|(thread, frames)| (*thread as usize, calls(frames, symbols))),
             race: violation.race.as_ref().map(|race| self.race(race, symbols)),
+            circle: violation.circle.iter().map(|taken| self.taken(taken, symbols)).collect(),
         }
     }
 
@@ -154,6 +169,23 @@ impl Names {
         let [first, second] = &race.accesses;
         let object = self.text(&race.object, symbols);
         Race { object, accesses: [access(first), access(second)] }
+    }
+
+    fn taken(&self, taken: &job::Taken, symbols: &Symbols) -> Taken {
+        Taken {
+            thread: taken.thread as usize,
+            holds: self.text(&taken.holds, symbols),
+            held_at: self.own(&taken.held_at, symbols),
+            takes: self.text(&taken.takes, symbols),
+            taken_at: self.own(&taken.taken_at, symbols),
+        }
+    }
+
+    /// The calls without those that only pass on.
+    fn own(&self, frames: &[u64], symbols: &Symbols) -> Vec<Call> {
+        let all = calls(frames, symbols);
+        let from = all.iter().position(|call| !self.plumbing.contains(&call.function));
+        all[from.unwrap_or(0)..].to_vec()
     }
 
     fn step(

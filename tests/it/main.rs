@@ -10,6 +10,7 @@ mod exec_ends;
 mod exec_faults;
 mod exec_kernel;
 mod exec_link;
+mod exec_order;
 mod exec_pair;
 mod exec_race;
 mod exec_symbols;

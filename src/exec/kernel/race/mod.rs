@@ -10,7 +10,6 @@
 //! those executions: there is no switch before the first access to the memory then.
 //! Must not know: what the program is.
 
-mod clock;
 mod detector;
 mod edges;
 mod hooks;
