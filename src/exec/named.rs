@@ -175,17 +175,17 @@ impl Names {
         Taken {
             thread: taken.thread as usize,
             holds: self.text(&taken.holds, symbols),
-            held_at: self.own(&taken.held_at, symbols),
+            held_at: self.own(calls(&taken.held_at, symbols)),
             takes: self.text(&taken.takes, symbols),
-            taken_at: self.own(&taken.taken_at, symbols),
+            taken_at: self.own(calls(&taken.taken_at, symbols)),
         }
     }
 
-    /// The calls without those that only pass on.
-    fn own(&self, frames: &[u64], symbols: &Symbols) -> Vec<Call> {
-        let all = calls(frames, symbols);
-        let from = all.iter().position(|call| !self.plumbing.contains(&call.function));
-        all[from.unwrap_or(0)..].to_vec()
+    /// The calls without those, innermost, that only pass on.
+    fn own(&self, mut calls: Vec<Call>) -> Vec<Call> {
+        let from = calls.iter().position(|call| !self.plumbing.contains(&call.function));
+        calls.drain(..from.unwrap_or(0));
+        calls
     }
 
     fn step(
@@ -196,12 +196,11 @@ impl Names {
     ) -> Step {
         let all = calls(frames, symbols);
         let own = all.iter().find_map(|call| self.operations.get(&call.function));
-        let from = all.iter().position(|call| !self.plumbing.contains(&call.function));
         Step {
             thread: thread as usize,
             what: own.map_or(what, String::as_str).to_string(),
             object: self.text(object, symbols),
-            calls: all[from.unwrap_or(0)..].to_vec(),
+            calls: self.own(all),
             waited,
         }
     }
