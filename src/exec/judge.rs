@@ -190,14 +190,23 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
             }
         }
     }
+    let waiting = |counts: &dyn Fn(Tid, &Thread) -> bool| -> Vec<(Tid, Key)> {
+        let all = state.threads.iter().enumerate().filter(|(_, thread)| thread.returned.is_none());
+        let all = all.filter(|(tid, thread)| counts(*tid, thread));
+        all.filter_map(|(tid, thread)| Some((tid, key(thread)?))).collect()
+    };
     if waits.is_empty() {
         // No lock is in it: all that wait and were begun for this migration, or hold the
         // BQL.
-        let blocked = state.threads.iter().enumerate();
         let holds = |tid: Tid| state.threads[tid].held.contains(&pair::bql(state, tid));
-        let blocked =
-            blocked.filter(|(tid, thread)| !thread.scenario && (!thread.idle || holds(*tid)));
-        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, key(thread)?))));
+        waits = waiting(&|tid, thread| !thread.scenario && (!thread.idle || holds(tid)));
+    }
+    if waits.is_empty() {
+        // QEMU is at rest, and whoever is outside of it waits for what does not come.
+        waits = waiting(&|_, thread| thread.scenario);
+    }
+    if waits.is_empty() {
+        waits = waiting(&|_, _| true);
     }
     waits.sort_by_key(|(tid, _)| *tid);
     waits.dedup();
@@ -217,4 +226,47 @@ pub fn never_joined(state: &Kernel) -> Vec<Breach> {
     });
     left.map(|thread| Breach::new(Rule::NeverJoined, format!("{} is never joined", thread.name)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Addresses;
+
+    impl Names for Addresses {
+        fn object(&self, address: usize) -> String {
+            format!("{address:#x}")
+        }
+    }
+
+    /// Threads of these names, which wait so: of the scenario, and there since boot.
+    fn at_rest(threads: &[(&str, bool, bool, Key)]) -> Kernel {
+        let mut kernel = Kernel::default();
+        for (tid, (name, scenario, idle, key)) in threads.iter().enumerate() {
+            let (name, scenario, idle) = ((*name).into(), *scenario, *idle);
+            kernel.threads.push(Thread { name, scenario, idle, ..Thread::default() });
+            kernel.wait(tid, *key, None);
+        }
+        kernel
+    }
+
+    #[test]
+    fn a_hang_names_somebody_whoever_waits() {
+        let listen = ("listen", false, false, Key::Cond(0x10));
+        let management = ("management", true, false, Key::Scenario(1));
+        let main = ("main", false, true, Key::Clock);
+        let said = |threads: &[_]| hang(&at_rest(threads), &Addresses).message;
+        assert_eq!(said(&[main, management, listen]), "hangs: listen waits for 0x10");
+        assert_eq!(said(&[main, management]), "hangs: management waits for the scenario");
+        assert_eq!(said(&[main]), "hangs: main waits for time");
+    }
+
+    #[test]
+    fn who_has_ended_does_not_wait() {
+        let mut kernel = at_rest(&[("main", false, true, Key::Signal)]);
+        let ended = Thread { name: "management".into(), scenario: true, ..Thread::default() };
+        kernel.threads.push(Thread { returned: Some(0), ..ended });
+        assert_eq!(hang(&kernel, &Addresses).message, "hangs: main waits for a signal");
+    }
 }

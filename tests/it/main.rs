@@ -13,6 +13,7 @@ mod exec_link;
 mod exec_order;
 mod exec_pair;
 mod exec_race;
+mod exec_reuse;
 mod exec_symbols;
 mod image;
 mod invariants;

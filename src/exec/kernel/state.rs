@@ -36,6 +36,8 @@ pub struct Thread {
     pub pending: usize,
     /// What it waits for; nothing: it is ready.
     pub waits: Waits,
+    /// The file that it waits for in a call on a descriptor.
+    pub file: Option<usize>,
     /// When it stops waiting.
     pub deadline: Option<Instant>,
     /// It stopped waiting, since time was up.
@@ -256,6 +258,22 @@ impl Kernel {
         thread.waits.push(key);
         thread.deadline = deadline;
         thread.expired = false;
+    }
+
+    /// The file of a descriptor, for a call of a thread, and whether it may wait for it.
+    /// A call that has waited already goes on with the file that it began with, though
+    /// others have closed the descriptor, or it is another file's by now.
+    pub fn called(&mut self, tid: Tid, fd: i32) -> Option<(usize, bool)> {
+        if let Some(file) = self.threads[tid].file.take() {
+            return Some((file, true));
+        }
+        self.files.file(fd).map(|file| (file, !self.files.nonblocking(fd)))
+    }
+
+    /// The call waits for `key` of its file.
+    pub fn wait_for(&mut self, tid: Tid, file: usize, key: Key) {
+        self.wait(tid, key, None);
+        self.threads[tid].file = Some(file);
     }
 
     /// The execution ends; the first reason counts.
