@@ -272,7 +272,7 @@ impl Witness {
             },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
-            race: breach.race.as_ref().map(|race| Box::new(raced::told(race, names))),
+            race: breach.race.as_ref().map(|race| Box::new(raced::told(race))),
             circle: breach.circle.iter().map(|taken| ordered::told(taken, end, names)).collect(),
         }
     }

@@ -12,6 +12,7 @@ mod exec_kernel;
 mod exec_link;
 mod exec_order;
 mod exec_pair;
+mod exec_pair_race;
 mod exec_race;
 mod exec_reuse;
 mod exec_symbols;
