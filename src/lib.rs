@@ -7,6 +7,7 @@ pub mod exec;
 pub mod explore;
 pub mod lock;
 mod memory;
+mod numbers;
 mod parallel;
 pub mod report;
 pub mod runtime;

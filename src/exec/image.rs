@@ -82,10 +82,6 @@ fn two(
     if !shared::is_on() {
         return Err(("two processes need a heap that they share".into(), "started by bqlcheck"));
     }
-    if job.races {
-        let message = "races are told by addresses, which two QEMUs have both".into();
-        return Err((message, "a scenario of one QEMU, or without --races"));
-    }
     let arguments = setup.arguments(job.log);
     boot::start_pair(image, PREFIXES, &arguments, setup.boot(), job.log).map_err(
         |(ending, said)| {

@@ -178,6 +178,22 @@ pub struct Violation {
     /// The two accesses, if it is a data race.
     #[serde(default)]
     pub race: Option<Box<Race>>,
+    /// What each thread takes with what, if it is about the order of locks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<Taken>,
+}
+
+/// A thread waits for one lock of a circle while it holds the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    pub thread: u32,
+    /// As `Picked::object`.
+    pub holds: String,
+    /// The callers, innermost first; none if it had that one before the execution.
+    pub held_at: Vec<u64>,
+    pub takes: String,
+    pub taken_at: Vec<u64>,
 }
 
 /// Two accesses to the same memory that nothing orders.

@@ -3,9 +3,11 @@
 //! Must not know: the scenario's story, which judges what only it can.
 
 use super::kernel::freed::Written;
+use super::kernel::nesting::Taken;
 use super::kernel::pair;
 use super::kernel::race::Race;
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
+use super::ordered;
 use crate::lock::Rule;
 
 /// A rule that an execution broke.
@@ -20,14 +22,29 @@ pub struct Breach {
     pub ticks: u64,
     /// The two accesses, if it is a data race.
     pub race: Option<Race>,
+    /// What each thread takes with what, if it is about the order of locks.
+    pub circle: Vec<Taken>,
     /// Where, if it is not at the end and steps are recorded.
     pub at: Option<Place>,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        let message = message.into();
-        Breach { rule, message, waits: Vec::new(), ticks: 0, race: None, at: None }
+        Breach {
+            rule,
+            message: message.into(),
+            waits: Vec::new(),
+            ticks: 0,
+            race: None,
+            circle: Vec::new(),
+            at: None,
+        }
+    }
+
+    /// Whether it is two places in the code, or more, and no way to them: a data race,
+    /// or an order of locks.
+    pub fn has_no_story(&self) -> bool {
+        self.race.is_some() || !self.circle.is_empty()
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
@@ -118,10 +135,11 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     all
 }
 
-/// Mutexes used as none may be, and memory.
+/// Mutexes used as none may be, or in an order that none may be, and memory.
 pub fn misuses(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all: Vec<Breach> =
         state.misuses.iter().map(|misuse| misused(state, *misuse, names)).collect();
+    all.extend(ordered::breaches(state, names));
     for Written { freed_at, bytes, first } in &state.written {
         let place = names.object(*freed_at);
         let message =

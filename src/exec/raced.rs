@@ -100,7 +100,7 @@ pub fn breaches() -> Vec<Breach> {
 }
 
 /// A race of the execution that ended, with what was kept of its accesses.
-pub fn told(race: &race::Race, names: &dyn Names) -> Race {
+pub fn told(race: &race::Race) -> Race {
     let access = |access: &race::Access| {
         let stack = race::stack(access);
         // The hooks are innermost; who frees is shown with what it called.
@@ -110,7 +110,7 @@ pub fn told(race: &race::Race, names: &dyn Names) -> Race {
             what: verb(access.kind).into(),
             site: site(access.site),
             frames: process::offsets(&stack.frames[begin..]),
-            holds: stack.held.iter().map(|lock| names.object(*lock)).collect(),
+            holds: stack.held,
         }
     };
     Race { object: race.name.clone(), accesses: [access(&race.first), access(&race.second)] }

@@ -2,38 +2,11 @@
 //! Must not know: what is numbered.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Slots of the cache in front.
 const SLOTS: usize = 4096;
 /// More distinct names than this share the last number: memory is bounded.
 pub const MOST: usize = 1 << 16;
-
-/// For keys that are small numbers of our own: nobody can aim at its collisions.
-#[derive(Default)]
-pub struct Multiply(u64);
-
-impl Hasher for Multiply {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 29;
-    }
-}
-
-/// A map from our own numbers.
-pub type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
 
 /// Numbers names in the order they come.
 pub struct Names {

@@ -2,6 +2,7 @@
 //! it (`exec/race.c`): each thing that orders two accesses, once there and once not.
 
 use crate::cli::directory;
+use bqlcheck::exec::kernel::shared::VARIABLE;
 use bqlcheck::exec::link::{Build, LinkError, Settings, link};
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +12,11 @@ use std::sync::OnceLock;
 
 /// A build of the program with `flags`; none where there is no compiler or ninja.
 fn build(test: &str, flags: &str) -> Option<(Build, PathBuf)> {
+    build_of(include_str!("exec/race.c"), test, flags)
+}
+
+/// The same of another program.
+fn build_of(program: &str, test: &str, flags: &str) -> Option<(Build, PathBuf)> {
     for program in ["ninja", "cc", "objcopy"] {
         if Command::new(program).arg("--version").output().is_err() {
             eprintln!("skipped: there is no {program}");
@@ -24,7 +30,7 @@ fn build(test: &str, flags: &str) -> Option<(Build, PathBuf)> {
     }
     let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file of our own");
     write(source.join("VERSION"), "10.0.0\n");
-    write(source.join("migration/race.c"), include_str!("exec/race.c"));
+    write(source.join("migration/race.c"), program);
     write(source.join("migration/ram.c"), "int ram;\n");
     write(source.join("util/event.c"), include_str!("exec/event.c"));
     write(
@@ -82,17 +88,22 @@ fn settings() -> Settings {
 /// The program, linked with the runtime.
 fn image() -> Option<&'static Path> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let make = || {
-        let (build, cache) = build("exec race", FLAGS)?;
-        Some(link(&build, &cache, &settings()).expect("it links").path)
-    };
-    IMAGE.get_or_init(make).as_deref()
+    IMAGE.get_or_init(|| linked(include_str!("exec/race.c"), "exec race")).as_deref()
+}
+
+/// A program, linked with the runtime and watched for races.
+pub fn linked(program: &str, test: &str) -> Option<PathBuf> {
+    let (build, cache) = build_of(program, test, FLAGS)?;
+    Some(link(&build, &cache, &settings()).expect("it links").path)
 }
 
 /// 100 schedules at random: how often each ending, and each pair of accesses that
 /// race, was had.
-fn run(image: &Path, strategy: &str, program: &str) -> Vec<String> {
+pub fn run(image: &Path, strategy: &str, program: &str) -> Vec<String> {
     let mut command = Command::new(image);
+    if strategy.starts_with("pair:") {
+        command.env(VARIABLE, "1");
+    }
     command.args([strategy, "0,0,0,0"]).args(program.split(' '));
     let output = command.output().expect("it was just linked");
     let text = String::from_utf8(output.stdout).expect("text");

@@ -10,10 +10,12 @@ use super::context::Context;
 use super::file::Files;
 use super::freed::Written;
 pub use super::key::{Key, Waits};
+use super::nesting::Nesting;
 use super::pair::{self, Pair};
 use super::sync::Op;
 use super::trail::Trail;
 use super::uffd::Faults;
+use super::vector_clock::Clock;
 use std::cell::UnsafeCell;
 
 /// A thread's number; the main thread is 0.
@@ -53,6 +55,8 @@ pub struct Thread {
     pub detached: bool,
     /// The mutexes that it holds, by address.
     pub held: Vec<usize>,
+    /// What of other threads was over before it began, or since it joined them.
+    pub past: Clock,
     /// It stands for a vCPU.
     pub vcpu: bool,
     /// It was there after boot: it serves for ever.
@@ -184,6 +188,8 @@ pub struct Kernel {
     pub calls: Vec<Call>,
     /// Mutexes that were misused: how, by whom, where they are.
     pub misuses: Vec<(Misuse, Tid, usize)>,
+    /// In which order mutexes were taken.
+    pub nesting: Nesting,
     /// The states that the migration has gone through.
     pub trail: Trail,
     /// Memory that was written to after it was freed.

@@ -78,7 +78,11 @@ pub unsafe extern "C" fn bqlcheck_trial(
     let end = move || {
         for race in race::found() {
             let side = |access: &race::Access| {
-                format!("{:?} +{:x}", access.kind, access.site.saturating_sub(base))
+                let by = match paired {
+                    true => format!("{}: ", judge::name(kernel(), access.tid)),
+                    false => String::new(),
+                };
+                format!("{by}{:?} +{:x}", access.kind, access.site.saturating_sub(base))
             };
             let (one, two) = (side(&race.first), side(&race.second));
             let pair = if one < two { format!("{one} {two}") } else { format!("{two} {one}") };

@@ -232,7 +232,7 @@ pub fn missing(kernel: &Kernel, address: usize) -> bool {
 }
 
 /// Who is told of faults at `address`.
-fn told(kernel: &Kernel, address: usize) -> Option<usize> {
+pub fn told(kernel: &Kernel, address: usize) -> Option<usize> {
     let ranges = &kernel.faults.ranges;
     ranges.iter().find(|(_, start, end)| (*start..*end).contains(&address)).map(|range| range.0)
 }

@@ -4,9 +4,10 @@
 //! another by itself.
 //! Must not know: the kernel's operations, or who runs the threads.
 
-use super::clock::Clock;
-use super::shadow::{ByAddress, Kind, Record, Shadow, Touch, words};
+use super::shadow::{Kind, Record, Shadow, Touch, words};
 use crate::exec::kernel::state::Tid;
+use crate::exec::kernel::vector_clock::Clock;
+use crate::numbers::NumberMap;
 use std::collections::{HashMap, HashSet};
 
 /// What threads meet at.
@@ -114,7 +115,7 @@ pub struct Detector {
     threads: Vec<Thread>,
     syncs: HashMap<Sync, Clock>,
     /// What atomic stores left, by word.
-    words: ByAddress<usize, Clock>,
+    words: NumberMap<usize, Clock>,
     shadow: Shadow,
     found: Vec<Race>,
     seen: HashSet<(usize, usize)>,

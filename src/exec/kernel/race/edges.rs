@@ -1,15 +1,16 @@
 //! What an operation of the kernel orders: an unlock and the lock after it, a write
 //! to a file and the read of it, and so on. A signal of a condition orders nothing by
-//! itself: the mutex about it does.
+//! itself: the mutex about it does. Of two processes each has objects of its own at
+//! an address, and what goes through a socket orders the threads of both.
 //! Must not know: how races are found.
 
 use super::detector::{Detector, Sync};
 use super::{on, races};
 use crate::exec::kernel::arena::PAGE;
-use crate::exec::kernel::file::{self, File, readable_key, writable_key};
+use crate::exec::kernel::file::{self, readable_key, writable_key};
 use crate::exec::kernel::state::{Kernel, Key, Tid};
 use crate::exec::kernel::sync::{Op, Phase};
-use crate::exec::kernel::{locks, socket, uffd};
+use crate::exec::kernel::{locks, pair, socket, uffd};
 
 /// Before each attempt: what it leaves for others, as far as that does not depend on
 /// its success. A thread that waits in between leaves nothing new.
@@ -49,21 +50,22 @@ fn pages(call: &uffd::Call) -> (usize, usize) {
 
 fn leave(kernel: &Kernel, tid: Tid, op: &Op, detector: &mut Detector) {
     let written = |fd: i32| file_of(kernel, fd, writable_key);
+    let at = |address: usize| pair::address(kernel, tid, address);
     match op {
-        Op::Unlock(mutex) => detector.release(tid, Sync::Lock(*mutex)),
+        Op::Unlock(mutex) => detector.release(tid, Sync::Lock(at(*mutex))),
         Op::Wait(wait) if wait.phase == Phase::Begin => {
-            detector.release(tid, Sync::Lock(wait.mutex));
+            detector.release(tid, Sync::Lock(at(wait.mutex)));
         }
-        Op::FutexWake { word, .. } => detector.release(tid, Sync::Futex(*word)),
+        Op::FutexWake { word, .. } => detector.release(tid, Sync::Futex(at(*word))),
         Op::Kill { tid: other, .. } => detector.release(tid, Sync::Signal(*other)),
         Op::Rare(call) => match *call {
             locks::Call::Unlock { lock } => {
-                let writer = locks::written(lock);
+                let (writer, lock) = (locks::written(lock), at(lock));
                 detector.release(tid, if writer { Sync::Lock(lock) } else { Sync::Readers(lock) });
             }
             locks::Call::Post { semaphore: lock }
             | locks::Call::Unspin { lock }
-            | locks::Call::Done { control: lock } => detector.release(tid, Sync::Lock(lock)),
+            | locks::Call::Done { control: lock } => detector.release(tid, Sync::Lock(at(lock))),
             _ => {}
         },
         Op::File(file::Call::Write { fd, .. } | file::Call::Close { fd })
@@ -73,16 +75,15 @@ fn leave(kernel: &Kernel, tid: Tid, op: &Op, detector: &mut Detector) {
             }
         }
         // Whoever reads the userfaultfd is told.
-        Op::Fault { .. } => {
-            let faults = kernel.files.all.iter().position(|f| matches!(f, File::Faults { .. }));
-            if let Some(file) = faults {
+        Op::Fault { address } => {
+            if let Some(file) = uffd::told(kernel, *address) {
                 detector.release(tid, Sync::File(file));
             }
         }
         Op::Uffd(call) => {
             let (start, bytes) = pages(call);
             for page in (start..start + bytes).step_by(PAGE) {
-                detector.release(tid, Sync::Page(page));
+                detector.release(tid, Sync::Page(at(page)));
             }
         }
         _ => {}
@@ -91,30 +92,31 @@ fn leave(kernel: &Kernel, tid: Tid, op: &Op, detector: &mut Detector) {
 
 fn take(kernel: &Kernel, tid: Tid, op: &Op, result: isize, detector: &mut Detector) {
     let read = |fd: i32| file_of(kernel, fd, readable_key);
+    let at = |address: usize| pair::address(kernel, tid, address);
     match op {
         Op::Lock(mutex) | Op::TimedLock(mutex, _) | Op::TryLock(mutex) if result == 0 => {
-            detector.acquire(tid, Sync::Lock(*mutex));
+            detector.acquire(tid, Sync::Lock(at(*mutex)));
         }
         // It has the mutex again, even if time was up.
         Op::Wait(wait) if wait.phase != Phase::Begin => {
-            detector.acquire(tid, Sync::Lock(wait.mutex));
+            detector.acquire(tid, Sync::Lock(at(wait.mutex)));
         }
         Op::FutexWait { word, .. } => {
-            detector.acquire(tid, Sync::Futex(*word));
-            detector.looked(tid, *word);
+            detector.acquire(tid, Sync::Futex(at(*word)));
+            detector.looked(tid, at(*word));
         }
         Op::Spawn { .. } if result >= 0 => detector.spawn(tid, result as Tid),
         Op::Join(other) => detector.join(tid, *other),
         Op::SigWait { .. } => detector.acquire(tid, Sync::Signal(tid)),
         Op::Rare(call) if result == 0 => match *call {
-            locks::Call::Read { lock, .. } => detector.acquire(tid, Sync::Lock(lock)),
+            locks::Call::Read { lock, .. } => detector.acquire(tid, Sync::Lock(at(lock))),
             locks::Call::Write { lock, .. } => {
-                detector.acquire(tid, Sync::Lock(lock));
-                detector.acquire(tid, Sync::Readers(lock));
+                detector.acquire(tid, Sync::Lock(at(lock)));
+                detector.acquire(tid, Sync::Readers(at(lock)));
             }
             locks::Call::Take { semaphore: lock, .. }
             | locks::Call::Spin { lock, .. }
-            | locks::Call::Once { control: lock } => detector.acquire(tid, Sync::Lock(lock)),
+            | locks::Call::Once { control: lock } => detector.acquire(tid, Sync::Lock(at(lock))),
             _ => {}
         },
         Op::File(file::Call::Read { fd, .. }) | Op::Socket(socket::Call::Receive { fd, .. })
@@ -124,7 +126,7 @@ fn take(kernel: &Kernel, tid: Tid, op: &Op, result: isize, detector: &mut Detect
                 detector.acquire(tid, sync);
             }
         }
-        Op::Fault { address } => detector.acquire(tid, Sync::Page(address & !(PAGE - 1))),
+        Op::Fault { address } => detector.acquire(tid, Sync::Page(at(address & !(PAGE - 1)))),
         _ => {}
     }
 }

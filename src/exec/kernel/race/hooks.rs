@@ -4,7 +4,7 @@
 
 use super::detector::{Action, Order};
 use super::shadow::Touch;
-use super::{Kind, LINKED, is_place, kept, name_new, on, races};
+use super::{Kind, LINKED, here, is_place, kept, name_new, on, races};
 use crate::exec::kernel::process;
 use crate::exec::kernel::state::kernel;
 use std::os::raw::c_int;
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn bqlcheck_race_plain(
     if !on() || bytes == 0 {
         return;
     }
-    let tid = kernel().current;
+    let (tid, address) = here(address);
     let (kind, site) = (if writes != 0 { Kind::Write } else { Kind::Read }, after - 1);
     if is_place(tid, address, bytes, site) {
         process::point();
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn bqlcheck_race_atomic(
         1 => Action::Store,
         _ => Action::Modify,
     };
-    let (tid, site) = (kernel().current, after - 1);
+    let ((tid, address), site) = (here(address), after - 1);
     let stack = kept(site);
     races().detector.atomic((address, bytes), (action, Order::of(order)), (tid, site, stack));
     name_new();

@@ -1,6 +1,7 @@
 //! Data races: what an image of `bqlcheck exec --races` tells of its accesses to
 //! memory (`glue/race.c`), what the kernel's operations order, and the races in it.
-//! In any other image nothing of this is ever switched on.
+//! In any other image nothing of this is ever switched on. Of two processes the
+//! threads are numbered together, and an address is marked with its side.
 //!
 //! Atomic accesses are places to switch. Plain ones are, where another thread has
 //! touched the same memory in this execution before, and at instructions where that
@@ -10,7 +11,6 @@
 //! those executions: there is no switch before the first access to the memory then.
 //! Must not know: what the program is.
 
-mod clock;
 mod detector;
 mod edges;
 mod hooks;
@@ -22,8 +22,8 @@ pub use detector::{Access, Race};
 pub use edges::{after, before};
 pub use shadow::Kind;
 
-use super::state::kernel;
-use super::{process, tasks};
+use super::state::{Tid, kernel};
+use super::{pair, process, tasks};
 use detector::{Detector, Sync};
 use shadow::{Addresses, Touch};
 use std::cell::UnsafeCell;
@@ -35,11 +35,12 @@ static LINKED: AtomicBool = AtomicBool::new(false);
 /// Executions are watched.
 static ON: AtomicBool = AtomicBool::new(false);
 
-/// Callers of an access, innermost first, and the mutexes that its thread held.
+/// Callers of an access, innermost first, and the mutexes that its thread held, named
+/// while they were there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stack {
     pub frames: Vec<usize>,
-    pub held: Vec<usize>,
+    pub held: Vec<String>,
 }
 
 /// Whose callers are kept.
@@ -142,9 +143,14 @@ fn name_new() {
     let races = races();
     while races.names.len() < races.detector.found().len() {
         let address = races.detector.found()[races.names.len()].address;
-        let name = races.namer.as_ref().map(|namer| namer(address));
-        races.names.push(name.unwrap_or_default());
+        let name = name(address);
+        races.names.push(name);
     }
+}
+
+/// What an address is called; nothing where nobody knows.
+fn name(address: usize) -> String {
+    races().namer.as_ref().map_or(String::new(), |namer| namer(address))
 }
 
 /// The races of the execution that ended, each pair of instructions once.
@@ -172,17 +178,25 @@ fn kept(site: usize) -> u32 {
         return 0;
     }
     let state = kernel();
-    let held = state.threads[state.current].held.clone();
+    let held = &state.threads[state.current].held;
+    let held = held.iter().map(|lock| name(here(*lock).1)).collect();
     let stacks = &mut races().stacks;
     stacks.push(Stack { frames: process::backtrace(), held });
     stacks.len() as u32
+}
+
+/// The thread that runs, and an address in the memory of its process.
+#[inline]
+fn here(address: usize) -> (Tid, usize) {
+    let state = kernel();
+    (state.current, pair::address(state, state.current, address))
 }
 
 /// Memory is given to somebody.
 #[inline]
 pub fn fresh(address: usize, bytes: usize) {
     if on() {
-        races().detector.fresh(address, bytes);
+        races().detector.fresh(here(address).1, bytes);
     }
 }
 
@@ -191,7 +205,7 @@ pub fn fresh(address: usize, bytes: usize) {
 #[inline]
 pub fn freed(address: usize, bytes: usize, site: usize) {
     if on() {
-        let tid = kernel().current;
+        let (tid, address) = here(address);
         if races().detector.shared_block(tid, address, bytes) {
             process::point();
         }

@@ -6,10 +6,9 @@
 //! and so are atomic accesses and plain ones.
 //! Must not know: what orders threads.
 
-use super::clock::Clock;
 use crate::exec::kernel::state::Tid;
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use crate::exec::kernel::vector_clock::Clock;
+use crate::numbers::{NumberMap, NumberSet};
 
 /// How memory is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,29 +68,8 @@ const NONE: u32 = u32::MAX;
 const PAGE: usize = 4096;
 const WORDS: usize = PAGE / 8;
 
-/// Addresses are as good as hashed once they are multiplied.
-#[derive(Default)]
-pub struct Multiply(u64);
-
-impl Hasher for Multiply {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_usize(*byte as usize));
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.0 = (self.0 ^ value as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-}
-
-/// A table by address.
-pub type ByAddress<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
-
 /// Addresses.
-pub type Addresses = HashSet<usize, BuildHasherDefault<Multiply>>;
+pub type Addresses = NumberSet<usize>;
 
 /// One thread's access to eight bytes or fewer of them.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +83,7 @@ pub struct Touch {
 /// All that is remembered in an execution.
 pub struct Shadow {
     /// By page: where its words are.
-    pages: ByAddress<usize, usize>,
+    pages: NumberMap<usize, usize>,
     /// By word: the first record of it.
     words: Vec<[u32; WORDS]>,
     records: Vec<Record>,
