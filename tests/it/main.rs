@@ -15,6 +15,7 @@ mod exec_pair;
 mod exec_pair_race;
 mod exec_race;
 mod exec_reuse;
+mod exec_refused;
 mod exec_symbols;
 mod image;
 mod invariants;

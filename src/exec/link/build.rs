@@ -65,11 +65,16 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, LinkError> {
     serde_json::from_str(&read(&path)?).map_err(|error| Error::build(&path, &error.to_string()))
 }
 
+/// A file of the build directory.
 fn read(path: &Path) -> Result<String, LinkError> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::build(path, "there is no such file"),
-        _ => Error::build(path, &error.to_string()),
-    })
+    std::fs::read_to_string(path).map_err(|error| Error::build(path, &problem(&error)))
+}
+
+fn problem(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        _ => error.to_string(),
+    }
 }
 
 impl Build {
@@ -158,7 +163,8 @@ fn source(folder: &Path) -> Result<PathBuf, LinkError> {
 /// What VERSION says, if it is one that we can work with.
 fn version(source: &Path) -> Result<String, LinkError> {
     let path = source.join("VERSION");
-    let text = read(&path)?;
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|error| Error::source(&path, &problem(&error)))?;
     let text = text.trim();
     let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
     let known = match (numbers.next().flatten(), numbers.next().flatten()) {

@@ -76,9 +76,12 @@ pub(super) fn compile(
         // Messages are read by us: the wording must not depend on the language.
         command.arg("-o").arg(&object).current_dir(&build.folder).env("LC_ALL", "C");
         let program = command.get_program().to_string_lossy().into_owned();
-        let output = command.output().map_err(|error| Error::program(&program, "gcc", &error))?;
+        let output = command.output().map_err(|error| Error::compiler(&program, &error))?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            if let Some(full) = Error::full(&cache, &text) {
+                return Err(full);
+            }
             let line = text.lines().find(|line| line.contains("error:"));
             let line = line.or_else(|| text.lines().next()).unwrap_or("no reason given");
             let why = line.split_once("error: ").map_or(line, |(_, why)| why);

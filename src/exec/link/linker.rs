@@ -67,10 +67,11 @@ pub fn run(
         .current_dir(&build.folder)
         .env("LC_ALL", "C")
         .output()
-        .map_err(|error| Error::program(&compiler, "gcc", &error))?;
+        .map_err(|error| Error::compiler(&compiler, &error))?;
     if !output.status.success() {
         let _ = std::fs::remove_file(&partial);
-        return Err(complaint(build, &String::from_utf8_lossy(&output.stderr)));
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::full(&path, &said).unwrap_or_else(|| complaint(build, &said)));
     }
     std::fs::rename(&partial, &path).map_err(|error| Error::cache(&path, &error))
 }

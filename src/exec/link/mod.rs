@@ -68,6 +68,9 @@ fn make(
     }
     // A link that fails, or that is cut short, must not leave the old key.
     let _ = std::fs::remove_file(&noted);
+    if settings.races {
+        race::tools_are_there()?;
+    }
     let objects = glue::compile(build, cache, settings)?;
     if settings.races {
         instead.extend(race::replacements(build, command, cache)?);

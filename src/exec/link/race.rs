@@ -78,11 +78,27 @@ pub fn replacements(build: &Build, link: &Link, cache: &Path) -> Result<Replacem
     Ok(all)
 }
 
-/// Runs a program; what it prints is read by us.
-fn run(command: &mut Command, package: &str) -> Result<Output, LinkError> {
+/// Runs a program; what it prints is read by us. `missing` says what is wrong if it
+/// cannot be started.
+fn run(
+    command: &mut Command,
+    missing: fn(&str, &std::io::Error) -> LinkError,
+) -> Result<Output, LinkError> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.env("LC_ALL", "C").output();
-    output.map_err(|error| Error::program(&name, package, &error))
+    output.map_err(|error| missing(&name, &error))
+}
+
+fn binutils(name: &str, error: &std::io::Error) -> LinkError {
+    Error::program(name, "binutils", error)
+}
+
+/// Whether this machine has what is needed besides a compiler: better known before
+/// that has worked for half a minute.
+pub fn tools_are_there() -> Result<(), LinkError> {
+    ["ar", "objcopy"]
+        .into_iter()
+        .try_for_each(|tool| run(Command::new(tool).arg("--version"), binutils).map(drop))
 }
 
 /// The first of what a program complained about.
@@ -106,7 +122,7 @@ fn archives(build: &Build, link: &Link) -> Result<BTreeMap<String, Vec<String>>,
             continue;
         }
         let output =
-            run(Command::new("ar").arg("t").arg(word).current_dir(&build.folder), "binutils")?;
+            run(Command::new("ar").arg("t").arg(word).current_dir(&build.folder), binutils)?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // meson keeps the objects of an archive beside it.
         let object = |line: &str| match &head {
@@ -124,7 +140,7 @@ fn archives(build: &Build, link: &Link) -> Result<BTreeMap<String, Vec<String>>,
 /// Makes a thin archive.
 fn collect(path: &Path, files: &[PathBuf]) -> Result<(), LinkError> {
     let _ = std::fs::remove_file(path);
-    let output = run(Command::new("ar").arg("qcsT").arg(path).args(files), "binutils")?;
+    let output = run(Command::new("ar").arg("qcsT").arg(path).args(files), binutils)?;
     if output.status.success() {
         return Ok(());
     }
@@ -181,7 +197,7 @@ fn sanitize(
         let mut command = Command::new(&flags[0]);
         command.args(&flags[1..]).args(&all).args(["-w", "-c"]).arg(&probe);
         command.arg("-o").arg(folder.join("probe.o")).current_dir(&build.folder);
-        let output = run(&mut command, "gcc")?;
+        let output = run(&mut command, Error::compiler)?;
         if output.status.success() {
             return Ok(all);
         }
@@ -224,8 +240,11 @@ impl Again {
         let mut command = Command::new(&self.flags[0]);
         command.args(&self.flags[1..]).args(more).args(["-g", "-w", "-c", &self.source]);
         command.arg("-o").arg(&self.made).current_dir(&build.folder);
-        let output = run(&mut command, "gcc")?;
+        let output = run(&mut command, Error::compiler)?;
         if !output.status.success() {
+            if let Some(full) = Error::full(&self.made, &String::from_utf8_lossy(&output.stderr)) {
+                return Err(full);
+            }
             let why = complaint(&output);
             let message = format!("{}: it does not compile with {SANITIZE}: {why}", self.source);
             return Err(Error::new(message, "leave --races out, or change that code"));
@@ -253,7 +272,7 @@ impl Again {
                 }
             }
         }
-        let output = run(command.arg(&self.made), "binutils")?;
+        let output = run(command.arg(&self.made), binutils)?;
         if output.status.success() {
             return Ok(());
         }
