@@ -29,6 +29,10 @@ pub struct Job {
     /// Where the image keeps pointers to its great structures, by the name that they
     /// have in QEMU's code: `mis`, `s`.
     pub roots: BTreeMap<String, u64>,
+    /// The same for arrays to which the first member of such a structure points:
+    /// `multifd_send_state->params`.
+    #[serde(default)]
+    pub arrays: BTreeMap<String, u64>,
     /// What the system may do out of turn, and how often in an execution.
     #[serde(default)]
     pub faults: Faults,

@@ -23,10 +23,10 @@ pub struct Names {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Root {
-    /// The variable that points to it.
+    /// The variable that points to it; of which type, the debug information says.
     variable: String,
-    #[serde(rename = "type")]
-    kind: String,
+    /// If it is the elements of an array: the first member of that, which points to it.
+    first: Option<String>,
 }
 
 /// A function on a call path.
@@ -120,7 +120,16 @@ impl Names {
 
     /// Where the image keeps pointers to the great structures.
     pub fn roots(&self, symbols: &Symbols) -> BTreeMap<String, u64> {
-        let all = self.roots.iter();
+        self.places(symbols, |root| root.first.is_none())
+    }
+
+    /// And to those whose first member points to an array.
+    pub fn arrays(&self, symbols: &Symbols) -> BTreeMap<String, u64> {
+        self.places(symbols, |root| root.first.is_some())
+    }
+
+    fn places(&self, symbols: &Symbols, of: fn(&Root) -> bool) -> BTreeMap<String, u64> {
+        let all = self.roots.iter().filter(|(_, root)| of(root));
         all.filter_map(|(name, root)| Some((name.clone(), symbols.address(&root.variable)?)))
             .collect()
     }
@@ -230,8 +239,11 @@ impl Names {
                 None => return function(offset, symbols),
             },
             _ => {
-                let root_type = &self.roots.get(root)?.kind;
-                format!("{root}->{}", symbols.member(root_type, offset)?)
+                let Root { variable, first } = self.roots.get(root)?;
+                match first {
+                    None => format!("{root}->{}", symbols.pointed(variable, offset)?),
+                    Some(first) => format!("{root}{}", symbols.element(variable, first, offset)?),
+                }
             }
         };
         Some(lock_of(&whole).to_string())
