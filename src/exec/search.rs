@@ -4,7 +4,7 @@
 
 use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
-use super::judge::{Breach, Names};
+use super::judge::{self, Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
 use super::kernel::{boot, choices, pair, process, race, tasks};
 use super::{ordered, raced};
@@ -234,7 +234,11 @@ impl Witness {
             Waits {
                 thread: *tid as u32,
                 what: what.into(),
-                object: object(pair::address(end, *tid, address)),
+                // What has no address has a word.
+                object: match address {
+                    0 => judge::wait(end, *tid, *key, names),
+                    address => object(pair::address(end, *tid, address)),
+                },
                 frames: process::offsets(&end.threads[*tid].frames),
                 held_by,
                 holds: if bql != 0 && pair::owner(end, *tid, bql) == Some(*tid) {
