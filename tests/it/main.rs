@@ -26,6 +26,7 @@ mod mutants;
 mod outcomes;
 mod peer;
 mod peer_real;
+mod qemu_build;
 mod random;
 mod readme;
 mod reduction;

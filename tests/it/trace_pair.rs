@@ -136,6 +136,43 @@ fn no_order_of_both_logs_is_an_order_without_clocks() {
 }
 
 #[test]
+fn an_advised_postcopy_may_end_as_a_precopy() {
+    // Of QEMU 10.0.13, whose user asked for postcopy when all was sent.
+    let source = include_str!("expect/trace/advised.source.log");
+    let destination = include_str!("expect/trace/advised.destination.log");
+    assert_eq!(refused(source, destination), None);
+    let report = together(&[source, destination], &plan());
+    assert_eq!(report.conform.iter().map(|it| it.events).collect::<Vec<_>>(), [31, 43]);
+    // What was never advised is not torn down.
+    let advise = "migrate_set_state new state active";
+    let at = destination.find(advise).expect("it is there");
+    let (before, after) = destination.split_at(at);
+    let from = after.find(":qemu_loadvm_state_section 1\n").expect("RAM's");
+    let line = |text: &str, at: usize| text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let setup = after.find("loadvm_state_setup").expect("it is there");
+    let setup = after[setup..].find('\n').expect("a line") + setup + 1;
+    let plain = format!("{before}{}{}", &after[..setup], &after[line(after, from)..]);
+    let (_, event, reason) = refused(source, &plain).expect("nothing was set up");
+    assert_eq!(event, "postcopy_ram_incoming_cleanup_entry");
+    assert_eq!(reason, "no thread comes to this here");
+    // 10.2 completes first, and all teardown comes after.
+    let completed = ":migrate_set_state new state completed\n";
+    let line_of = |what: &str| {
+        let start = line(destination, destination.find(what).expect("it is there"));
+        &destination[start..start + destination[start..].find('\n').expect("a line") + 1]
+    };
+    let cleanup = line_of(":postcopy_ram_incoming_cleanup_entry");
+    let later = destination.replace(line_of(completed), "");
+    let later = later.replace(cleanup, &format!("{}{cleanup}", line_of(completed)));
+    let (_, event, _) = refused(source, &later).expect("10.0 tears down before");
+    assert_eq!(event, "postcopy_ram_incoming_cleanup_entry");
+    let newer = Plan::built_in("qemu-10.2").expect("built in");
+    let outcome = |log: &str| together(&[log], &newer).conform[0].accepted;
+    assert!(outcome(&later));
+    assert!(!outcome(destination));
+}
+
+#[test]
 fn what_is_not_whole_is_not_compared() {
     let (source, _) = run("postcopy");
     let (_, other) = run("postcopy-recover");

@@ -86,6 +86,10 @@ impl Destination {
                 self.push(thread, item::cleanup().split_off(1));
                 Ok(())
             }
+            ("postcopy_ram_incoming_cleanup_entry", _) if self.never_listened() => {
+                self.push(thread, vec![one("postcopy_ram_incoming_cleanup_exit")]);
+                Ok(())
+            }
             ("loadvm_state_cleanup", _) if self.loaded && !matches!(self.listen, Life::Runs(_)) => {
                 self.state_cleanup(event)?;
                 self.push(thread, vec![Item::Maybe("migrate_send_rp_message", "1:".into())]);
@@ -93,6 +97,17 @@ impl Destination {
             }
             _ => Err("no thread comes to this here".into()),
         }
+    }
+
+    /// An advised postcopy that ends as a precopy: what was set up for it is taken
+    /// down, before the status or, where all teardown is a BH's, after it.
+    fn never_listened(&self) -> bool {
+        let ended = matches!(self.status, Status::Completed | Status::Failed);
+        let now = match self.plan.teardown {
+            Teardown::MainBhJoin => ended && self.postcopy != PostcopyState::None,
+            _ => !ended && self.postcopy == PostcopyState::Advise,
+        };
+        self.loaded && self.listen == Life::Unborn && !self.cleaned && now
     }
 
     /// What may begin now, for the report.
