@@ -5,9 +5,9 @@
 pub mod cli;
 pub mod exec;
 pub mod explore;
-mod hasher;
 pub mod lock;
 mod memory;
+mod numbers;
 mod parallel;
 pub mod report;
 pub mod runtime;

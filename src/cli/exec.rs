@@ -88,6 +88,7 @@ impl Linked {
             budget_ms: None,
             faults: Faults::default(),
             roots: self.names.roots(&self.symbols),
+            arrays: self.names.arrays(&self.symbols),
             log: false,
             races: false,
             replay: None,
@@ -144,7 +145,8 @@ pub fn replay(witness: Witness) -> Result<Exit, Failure> {
     let linked = Linked::new(&witness.build, None, witness.exec.races)?;
     // The image may have been linked again since, with its variables elsewhere.
     let roots = linked.names.roots(&linked.symbols);
-    let job = Job { replay: Some(witness.schedule), log: false, roots, ..witness.exec };
+    let arrays = linked.names.arrays(&linked.symbols);
+    let job = Job { replay: Some(witness.schedule), log: false, roots, arrays, ..witness.exec };
     let (mut run, _) = supervise(&linked, job, None)?;
     // There are many races in an execution.
     let same = |found: &Named| {

@@ -96,7 +96,7 @@ fn two(
 fn search(job: &Job, scenario: &Arc<dyn Scenario>, began: Instant) {
     emit(&Event::Booted { wall_ms: began.elapsed().as_millis() as u64 });
     let names: Arc<dyn Names + Send + Sync> =
-        Arc::new(Addresses { roots: Arc::new(job.roots.clone()) });
+        Arc::new(Addresses { roots: job.roots.clone().into(), arrays: job.arrays.clone().into() });
     let tell: Arc<dyn Fn(&Event) + Send + Sync> = Arc::new(emit);
     match &job.replay {
         Some(forced) => {
@@ -112,6 +112,7 @@ fn search(job: &Job, scenario: &Arc<dyn Scenario>, began: Instant) {
 #[derive(Clone)]
 struct Addresses {
     roots: Arc<BTreeMap<String, u64>>,
+    arrays: Arc<BTreeMap<String, u64>>,
 }
 
 impl Names for Addresses {
@@ -121,8 +122,11 @@ impl Names for Addresses {
             return pair::on(1, move || this.object(address & !pair::ELSEWHERE));
         }
         let base = process::image_base();
-        for (name, offset) in &*self.roots {
-            if let Some(within) = process::within(base + *offset as usize, address) {
+        let roots = self.roots.iter().map(|(name, at)| (name, Some(base + *at as usize)));
+        let first = |at: &u64| process::pointed(base + *at as usize);
+        let arrays = self.arrays.iter().map(|(name, at)| (name, first(at)));
+        for (name, pointer) in roots.chain(arrays) {
+            if let Some(within) = pointer.and_then(|at| process::within(at, address)) {
                 return format!("{name}+{within:#x}");
             }
         }

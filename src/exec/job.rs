@@ -29,6 +29,10 @@ pub struct Job {
     /// Where the image keeps pointers to its great structures, by the name that they
     /// have in QEMU's code: `mis`, `s`.
     pub roots: BTreeMap<String, u64>,
+    /// The same for arrays to which the first member of such a structure points:
+    /// `multifd_send_state->params`.
+    #[serde(default)]
+    pub arrays: BTreeMap<String, u64>,
     /// What the system may do out of turn, and how often in an execution.
     #[serde(default)]
     pub faults: Faults,
@@ -178,6 +182,22 @@ pub struct Violation {
     /// The two accesses, if it is a data race.
     #[serde(default)]
     pub race: Option<Box<Race>>,
+    /// What each thread takes with what, if it is about the order of locks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<Taken>,
+}
+
+/// A thread waits for one lock of a circle while it holds the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    pub thread: u32,
+    /// As `Picked::object`.
+    pub holds: String,
+    /// The callers, innermost first; none if it had that one before the execution.
+    pub held_at: Vec<u64>,
+    pub takes: String,
+    pub taken_at: Vec<u64>,
 }
 
 /// Two accesses to the same memory that nothing orders.

@@ -3,9 +3,11 @@
 //! Must not know: the scenario's story, which judges what only it can.
 
 use super::kernel::freed::Written;
+use super::kernel::nesting::Taken;
 use super::kernel::pair;
 use super::kernel::race::Race;
 use super::kernel::state::{Ending, Kernel, Key, Misuse, Place, Stall, Thread, Tid};
+use super::ordered;
 use crate::lock::Rule;
 
 /// A rule that an execution broke.
@@ -20,24 +22,46 @@ pub struct Breach {
     pub ticks: u64,
     /// The two accesses, if it is a data race.
     pub race: Option<Race>,
+    /// What each thread takes with what, if it is about the order of locks.
+    pub circle: Vec<Taken>,
     /// Where, if it is not at the end and steps are recorded.
     pub at: Option<Place>,
 }
 
 impl Breach {
     pub fn new(rule: Rule, message: impl Into<String>) -> Breach {
-        let message = message.into();
-        Breach { rule, message, waits: Vec::new(), ticks: 0, race: None, at: None }
+        Breach {
+            rule,
+            message: message.into(),
+            waits: Vec::new(),
+            ticks: 0,
+            race: None,
+            circle: Vec::new(),
+            at: None,
+        }
+    }
+
+    /// Whether it is two places in the code, or more, and no way to them: a data race,
+    /// or an order of locks.
+    pub fn has_no_story(&self) -> bool {
+        self.race.is_some() || !self.circle.is_empty()
     }
 
     /// Whether another execution's breach is the same: the rule, and threads of the
     /// same names that wait for the same. A data race is known by its instructions.
+    /// Where in the heap something without a name lies does not matter.
     pub fn same(&self, other: &Breach) -> bool {
         if let (Some(one), Some(two)) = (&self.race, &other.race) {
             return one.pair() == two.pair();
         }
-        self.rule == other.rule && self.message == other.message && self.waits == other.waits
+        let words = self.message.split(' ').map(no_place);
+        self.rule == other.rule && words.eq(other.message.split(' ').map(no_place))
     }
+}
+
+/// A word of a message, or `heap` if it is a place there.
+fn no_place(word: &str) -> &str {
+    word.split_once("heap+0x").map_or(word, |(before, _)| &word[..before.len() + 4])
 }
 
 /// A thread's name as QEMU gave it.
@@ -118,10 +142,11 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     all
 }
 
-/// Mutexes used as none may be, and memory.
+/// Mutexes used as none may be, or in an order that none may be, and memory.
 pub fn misuses(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let mut all: Vec<Breach> =
         state.misuses.iter().map(|misuse| misused(state, *misuse, names)).collect();
+    all.extend(ordered::breaches(state, names));
     for Written { freed_at, bytes, first } in &state.written {
         let place = names.object(*freed_at);
         let message =
@@ -172,14 +197,23 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
             }
         }
     }
+    let waiting = |counts: &dyn Fn(Tid, &Thread) -> bool| -> Vec<(Tid, Key)> {
+        let all = state.threads.iter().enumerate().filter(|(_, thread)| thread.returned.is_none());
+        let all = all.filter(|(tid, thread)| counts(*tid, thread));
+        all.filter_map(|(tid, thread)| Some((tid, key(thread)?))).collect()
+    };
     if waits.is_empty() {
         // No lock is in it: all that wait and were begun for this migration, or hold the
         // BQL.
-        let blocked = state.threads.iter().enumerate();
         let holds = |tid: Tid| state.threads[tid].held.contains(&pair::bql(state, tid));
-        let blocked =
-            blocked.filter(|(tid, thread)| !thread.scenario && (!thread.idle || holds(*tid)));
-        waits.extend(blocked.filter_map(|(tid, thread)| Some((tid, key(thread)?))));
+        waits = waiting(&|tid, thread| !thread.scenario && (!thread.idle || holds(tid)));
+    }
+    if waits.is_empty() {
+        // QEMU is at rest, and whoever is outside of it waits for what does not come.
+        waits = waiting(&|_, thread| thread.scenario);
+    }
+    if waits.is_empty() {
+        waits = waiting(&|_, _| true);
     }
     waits.sort_by_key(|(tid, _)| *tid);
     waits.dedup();
@@ -199,4 +233,47 @@ pub fn never_joined(state: &Kernel) -> Vec<Breach> {
     });
     left.map(|thread| Breach::new(Rule::NeverJoined, format!("{} is never joined", thread.name)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Addresses;
+
+    impl Names for Addresses {
+        fn object(&self, address: usize) -> String {
+            format!("{address:#x}")
+        }
+    }
+
+    /// Threads of these names, which wait so: of the scenario, and there since boot.
+    fn at_rest(threads: &[(&str, bool, bool, Key)]) -> Kernel {
+        let mut kernel = Kernel::default();
+        for (tid, (name, scenario, idle, key)) in threads.iter().enumerate() {
+            let (name, scenario, idle) = ((*name).into(), *scenario, *idle);
+            kernel.threads.push(Thread { name, scenario, idle, ..Thread::default() });
+            kernel.wait(tid, *key, None);
+        }
+        kernel
+    }
+
+    #[test]
+    fn a_hang_names_somebody_whoever_waits() {
+        let listen = ("listen", false, false, Key::Cond(0x10));
+        let management = ("management", true, false, Key::Scenario(1));
+        let main = ("main", false, true, Key::Clock);
+        let said = |threads: &[_]| hang(&at_rest(threads), &Addresses).message;
+        assert_eq!(said(&[main, management, listen]), "hangs: listen waits for 0x10");
+        assert_eq!(said(&[main, management]), "hangs: management waits for the scenario");
+        assert_eq!(said(&[main]), "hangs: main waits for time");
+    }
+
+    #[test]
+    fn who_has_ended_does_not_wait() {
+        let mut kernel = at_rest(&[("main", false, true, Key::Signal)]);
+        let ended = Thread { name: "management".into(), scenario: true, ..Thread::default() };
+        kernel.threads.push(Thread { returned: Some(0), ..ended });
+        assert_eq!(hang(&kernel, &Addresses).message, "hangs: main waits for a signal");
+    }
 }

@@ -189,6 +189,7 @@ mod tests {
                 object: "x".into(),
                 accesses: [access(site), access(1)],
             })),
+            circle: Vec::new(),
         }
     }
 
@@ -205,6 +206,7 @@ mod tests {
             waits: Vec::new(),
             by: None,
             race: Some(Race { object: object.into(), accesses }),
+            circle: Vec::new(),
         }
     }
 

@@ -23,10 +23,10 @@ pub struct Names {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Root {
-    /// The variable that points to it.
+    /// The variable that points to it; of which type, the debug information says.
     variable: String,
-    #[serde(rename = "type")]
-    kind: String,
+    /// If it is the elements of an array: the first member of that, which points to it.
+    first: Option<String>,
 }
 
 /// A function on a call path.
@@ -74,6 +74,20 @@ pub struct Named {
     /// The two accesses of a data race.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub race: Option<Race>,
+    /// What each thread takes with what, if it is about the order of locks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<Taken>,
+}
+
+/// A thread waits for one lock of a circle while it holds the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    pub thread: usize,
+    pub holds: String,
+    /// Innermost first.
+    pub held_at: Vec<Call>,
+    pub takes: String,
+    pub taken_at: Vec<Call>,
 }
 
 /// Two accesses to the same memory that nothing orders.
@@ -106,7 +120,16 @@ impl Names {
 
     /// Where the image keeps pointers to the great structures.
     pub fn roots(&self, symbols: &Symbols) -> BTreeMap<String, u64> {
-        let all = self.roots.iter();
+        self.places(symbols, |root| root.first.is_none())
+    }
+
+    /// And to those whose first member points to an array.
+    pub fn arrays(&self, symbols: &Symbols) -> BTreeMap<String, u64> {
+        self.places(symbols, |root| root.first.is_some())
+    }
+
+    fn places(&self, symbols: &Symbols, of: fn(&Root) -> bool) -> BTreeMap<String, u64> {
+        let all = self.roots.iter().filter(|(_, root)| of(root));
         all.filter_map(|(name, root)| Some((name.clone(), symbols.address(&root.variable)?)))
             .collect()
     }
@@ -140,6 +163,7 @@ impl Names {
                 .as_ref()
                 .map(|(thread, frames)| (*thread as usize, calls(frames, symbols))),
             race: violation.race.as_ref().map(|race| self.race(race, symbols)),
+            circle: violation.circle.iter().map(|taken| self.taken(taken, symbols)).collect(),
         }
     }
 
@@ -156,6 +180,23 @@ impl Names {
         Race { object, accesses: [access(first), access(second)] }
     }
 
+    fn taken(&self, taken: &job::Taken, symbols: &Symbols) -> Taken {
+        Taken {
+            thread: taken.thread as usize,
+            holds: self.text(&taken.holds, symbols),
+            held_at: self.own(calls(&taken.held_at, symbols)),
+            takes: self.text(&taken.takes, symbols),
+            taken_at: self.own(calls(&taken.taken_at, symbols)),
+        }
+    }
+
+    /// The calls without those, innermost, that only pass on.
+    fn own(&self, mut calls: Vec<Call>) -> Vec<Call> {
+        let from = calls.iter().position(|call| !self.plumbing.contains(&call.function));
+        calls.drain(..from.unwrap_or(0));
+        calls
+    }
+
     fn step(
         &self,
         (thread, what, object, waited): (u32, &str, &str, bool),
@@ -164,12 +205,11 @@ impl Names {
     ) -> Step {
         let all = calls(frames, symbols);
         let own = all.iter().find_map(|call| self.operations.get(&call.function));
-        let from = all.iter().position(|call| !self.plumbing.contains(&call.function));
         Step {
             thread: thread as usize,
             what: own.map_or(what, String::as_str).to_string(),
             object: self.text(object, symbols),
-            calls: all[from.unwrap_or(0)..].to_vec(),
+            calls: self.own(all),
             waited,
         }
     }
@@ -199,8 +239,11 @@ impl Names {
                 None => return function(offset, symbols),
             },
             _ => {
-                let root_type = &self.roots.get(root)?.kind;
-                format!("{root}->{}", symbols.member(root_type, offset)?)
+                let Root { variable, first } = self.roots.get(root)?;
+                match first {
+                    None => format!("{root}->{}", symbols.pointed(variable, offset)?),
+                    Some(first) => format!("{root}{}", symbols.element(variable, first, offset)?),
+                }
             }
         };
         Some(lock_of(&whole).to_string())

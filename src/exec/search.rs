@@ -4,10 +4,10 @@
 
 use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
-use super::judge::{Breach, Names};
+use super::judge::{self, Breach, Names};
 use super::kernel::state::{Ending, Kernel, Key, Stall, Step, Tid, kernel};
 use super::kernel::{boot, choices, pair, process, race, tasks};
-use super::raced;
+use super::{ordered, raced};
 use crate::sim::Side;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -234,7 +234,11 @@ impl Witness {
             Waits {
                 thread: *tid as u32,
                 what: what.into(),
-                object: object(pair::address(end, *tid, address)),
+                // What has no address has a word.
+                object: match address {
+                    0 => judge::wait(end, *tid, *key, names),
+                    address => object(pair::address(end, *tid, address)),
+                },
                 frames: process::offsets(&end.threads[*tid].frames),
                 held_by,
                 holds: if bql != 0 && pair::owner(end, *tid, bql) == Some(*tid) {
@@ -246,11 +250,11 @@ impl Witness {
         };
         let recorded = self.breaches.iter().find(|recorded| recorded.same(breach));
         // Its callers were kept in that run alone.
-        let breach = recorded.filter(|recorded| recorded.race.is_some()).unwrap_or(breach);
+        let breach = recorded.filter(|recorded| recorded.has_no_story()).unwrap_or(breach);
         let at = recorded.and_then(|recorded| recorded.at.as_ref());
         let steps = end.recording.iter().flatten();
         let by = match &end.over {
-            _ if breach.race.is_some() => None,
+            _ if breach.has_no_story() => None,
             _ if at.is_some() => at.map(|at| (at.tid, process::offsets(&at.frames))),
             Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
             Some(Ending::Exit(_)) => {
@@ -265,15 +269,15 @@ impl Witness {
             execution,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
-            // What comes after it is not its story, and a race has none: the two
-            // accesses are it.
-            steps: match breach.race {
-                Some(_) => Vec::new(),
-                None => steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
+            // What comes after it is not its story.
+            steps: match breach.has_no_story() {
+                true => Vec::new(),
+                false => steps.take(at.map_or(usize::MAX, |at| at.steps)).map(step).collect(),
             },
             waits: breach.waits.iter().map(wait).collect(),
             by: by.map(|(tid, frames)| (tid as u32, frames)),
             race: breach.race.as_ref().map(|race| Box::new(raced::told(race))),
+            circle: breach.circle.iter().map(|taken| ordered::told(taken, end, names)).collect(),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod data_error;
 mod explanation;
 mod fingerprint;
+pub mod order;
 mod rule;
 mod site;
 

@@ -6,7 +6,7 @@ use super::text::fold;
 use super::timeline::timeline;
 use crate::exec::job::{Done, Job};
 use crate::exec::known::Races;
-use crate::exec::named::{Call, Named, Race, Step};
+use crate::exec::named::{Call, Named, Race, Step, Taken};
 use crate::lock::{Site, interned};
 use serde::Serialize;
 
@@ -91,6 +91,9 @@ pub fn violation(found: &Named) -> String {
     if let Some(race) = &found.race {
         return out + &self::race(found, race);
     }
+    if !found.circle.is_empty() {
+        return out + &circle(found);
+    }
     let (steps, forced) = (found.steps.len(), found.forced);
     let lasting = match found.ticks {
         0 => String::new(),
@@ -146,6 +149,17 @@ fn race(found: &Named, race: &Race) -> String {
         out += &fold(2, &head);
         out += &fold(6, &access.line);
         out += &listed(&access.calls);
+    }
+    out
+}
+
+/// Where each thread of a circle took both of its locks.
+fn circle(found: &Named) -> String {
+    let mut out = format!("  execution {}, {} forced picks\n", found.execution, found.forced);
+    for Taken { thread, holds, held_at, takes, taken_at } in &found.circle {
+        let who = &found.threads[*thread];
+        out += &backtrace(&format!("{who} has taken {holds} in"), held_at);
+        out += &backtrace(&format!("{who} takes {takes} with it in"), taken_at);
     }
     out
 }

@@ -4,13 +4,14 @@
 
 use super::dialect::Operation;
 use super::durations::Durations;
-use super::intern::{NumberMap, Numbers};
+use super::intern::Numbers;
 use super::mutex::{Mutexes, NONE};
-use super::order::Order;
 use super::problem::{Problem, Problems};
 use super::site::Sites;
 use super::span::{Kind, Observer, Span};
 use super::thread::{Held, Role, Thread};
+use crate::lock::order::Order;
+use crate::numbers::NumberMap;
 
 /// More threads than this are left out.
 const MOST_THREADS: usize = 1 << 16;
@@ -66,7 +67,8 @@ pub struct Discipline {
     thread_numbers: Numbers,
     pub sites: Sites,
     pub mutexes: Mutexes,
-    pub order: Order,
+    /// Placed by the sites where both locks were taken: held, and taken.
+    pub order: Order<(u32, u32)>,
     pub problems: Problems,
     pub holds: NumberMap<Key, Durations>,
     pub waits: NumberMap<Key, Durations>,
@@ -298,9 +300,9 @@ impl Discipline {
         for (nth, before) in held.iter().enumerate() {
             let from = self.mutexes.get(before.mutex).class;
             let others = held.iter().enumerate().filter(|(other, _)| *other != nth);
-            let others = others.map(|(_, held)| self.mutexes.get(held.mutex).class);
-            let edge = Order::edge((from, before.site), (class, site), thread, self.line);
-            if from != class && !self.order.add(edge, others) {
+            let others = others.map(|(_, held)| u64::from(self.mutexes.get(held.mutex).class));
+            let (edge, sites) = ((from.into(), class.into()), || (before.site, site));
+            if from != class && !self.order.add(edge, thread, self.line, others, sites) {
                 self.problems.add(Problem::TooManyEdges, self.line);
             }
         }

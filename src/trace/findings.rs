@@ -3,12 +3,12 @@
 
 use super::handler;
 use super::mutex::NONE;
-use super::order::Edge;
 use super::report::{Cycle, Finding, Report};
 use super::run::Run;
 use super::span::Observer;
 use super::tables::Tables;
 use crate::lock::Rule;
+use crate::lock::order::Edge;
 use crate::sim::Verdict;
 
 /// `6.21 s`, `18.0 ms`, `350 us`.
@@ -48,7 +48,7 @@ impl Report {
             report.lines += run.log.lines;
             report.unknown_lines += run.log.unknown_lines;
             let mut log = run.log.clone();
-            log.orders = d.order.len(|class| root(run, class));
+            log.orders = d.order.len(|class| class_root(run, class));
             report.logs.push(log);
             report.threads.extend(tables.threads());
             report.holds.extend(tables.rows(&d.holds));
@@ -98,6 +98,11 @@ fn both_sides<O: Observer>(runs: &[Run<O>], report: &mut Report) {
 
 fn root<O: Observer>(run: &Run<O>, class: u32) -> u32 {
     if class == NONE { NONE } else { run.discipline.mutexes.root(class) }
+}
+
+/// The same for the order of locks.
+fn class_root<O: Observer>(run: &Run<O>, class: u64) -> u64 {
+    root(run, class as u32).into()
 }
 
 /// All findings of a log: by rule, the worst first.
@@ -239,23 +244,25 @@ fn stuck<O: Observer>(tables: &Tables<O>) -> Vec<Finding> {
 
 /// BQL008: locks taken in orders that go round in a circle.
 fn circles<O: Observer>(tables: &Tables<O>) -> Vec<Finding> {
-    let circles = tables.run.discipline.order.circles(|class| root(tables.run, class));
+    // A log does not say which thread began or joined which: all may be there at once.
+    let order = &tables.run.discipline.order;
+    let circles = order.circles(|class| class_root(tables.run, class), |_, _| true);
     let findings = circles.into_iter().take(100).map(|circle| {
-        let link = |edge: &Edge| Cycle {
+        let link = |edge: &Edge<(u32, u32)>| Cycle {
             thread: tables.thread(edge.thread),
-            holds: tables.lock(edge.from),
-            holds_site: tables.site(edge.from_site),
-            takes: tables.lock(edge.to),
-            takes_site: tables.site(edge.to_site),
-            line: edge.line,
+            holds: tables.lock(edge.from as u32),
+            holds_site: tables.site(edge.place.0),
+            takes: tables.lock(edge.to as u32),
+            takes_site: tables.site(edge.place.1),
+            line: edge.first,
             count: edge.count,
         };
-        let names: Vec<String> = circle.iter().map(|edge| tables.lock(edge.from)).collect();
+        let names: Vec<String> = circle.iter().map(|edge| tables.lock(edge.from as u32)).collect();
         let message = format!("{} are taken in orders that make a circle", names.join(", "));
         // The edge seen last is the one that closes it.
-        let last = circle.iter().max_by_key(|edge| edge.line).expect("a circle has edges");
+        let last = circle.iter().max_by_key(|edge| edge.first).expect("a circle has edges");
         let finding = blank(tables, Rule::OrderInversion, last.thread, message);
-        let site = tables.site(last.to_site);
+        let site = tables.site(last.place.1);
         Finding { site, cycle: circle.iter().map(link).collect(), ..finding }
     });
     findings.collect()

@@ -1,7 +1,6 @@
 //! Names and addresses to small numbers, quickly: a cache in front of a map.
 //! Must not know: what is numbered.
 
-pub use crate::hasher::NumberMap;
 use std::collections::HashMap;
 
 /// Slots of the cache in front.

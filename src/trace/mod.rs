@@ -12,7 +12,6 @@ mod holds;
 mod intern;
 mod lines;
 mod mutex;
-mod order;
 mod problem;
 mod report;
 mod run;

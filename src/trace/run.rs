@@ -5,12 +5,13 @@ use super::conform::Conform;
 use super::dialect::{self, Line, Read};
 use super::discipline::{Discipline, Limits};
 use super::handler;
-use super::intern::{MOST, Names, NumberMap};
+use super::intern::{MOST, Names};
 use super::lines::Lines;
 use super::problem::Problem;
 use super::report::Log;
 use super::span::Observer;
 use super::thread::Role;
+use crate::numbers::NumberMap;
 use crate::sim::Plan;
 
 /// A part of a log: from, to, in µs; small numbers count from its first event.

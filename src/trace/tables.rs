@@ -4,7 +4,6 @@
 use super::discipline::{Key, LongHold};
 use super::durations::Durations;
 use super::handler::{self, Contract};
-use super::intern::NumberMap;
 use super::mutex::NONE;
 use super::problem::Problem as Wrong;
 use super::report::{
@@ -13,6 +12,7 @@ use super::report::{
 use super::run::Run;
 use super::span::{Observer, Recorder, Timeline};
 use super::thread;
+use crate::numbers::NumberMap;
 use std::collections::BTreeMap;
 
 /// The rows of one log.

@@ -116,7 +116,10 @@ fn a_mutex_keeps_others_out() {
     twins("mutex", r#"exit 0 "2""#, &[(67, r#"exit 0 "1""#), (133, r#"exit 0 "2""#)]);
     let recursive = r#"quiet ""; BQL003 main takes the heap, which it holds"#;
     twins("recursive", r#"exit 0 "0""#, &[(200, recursive)]);
-    twins("deadlock", r#"exit 0 "done""#, &[(145, r#"exit 0 "done""#), (55, r#"quiet """#)]);
+    let takes = |who| format!("{who} takes a variable while it holds a variable");
+    let order = format!("; BQL008 {}; {}", takes("thread 3"), takes("thread 2"));
+    let [well, stuck] = [r#"exit 0 "done""#, r#"quiet """#].map(|end| end.to_string() + &order);
+    twins("deadlock", r#"exit 0 "done""#, &[(145, &well), (55, &stuck)]);
 }
 
 #[test]

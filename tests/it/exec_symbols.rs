@@ -61,6 +61,27 @@ fn variables_are_named_by_address() {
 }
 
 #[test]
+fn what_a_variable_points_to_is_named() {
+    for flags in [&["-gdwarf-5"][..], &["-gdwarf-4"]] {
+        let Some((symbols, _)) = program("pointers", flags) else { return };
+        let name = |text: &str| Some(text.to_string());
+        assert_eq!(symbols.pointed("current", 16 + 56), name("inner[1].mutex"));
+        // Of a struct that has no name.
+        assert_eq!(symbols.pointed("with_array", 16), name("lock"));
+        assert_eq!(symbols.pointed("with_array", 64), None, "behind the end");
+        let of = |offset| symbols.element("with_array", "params", offset);
+        assert_eq!(of(8), name("[0].mutex"));
+        assert_eq!(of(2 * 56 + 8 + 16), name("[2].mutex.lock[2]"));
+        // Another member is first, or it points to nothing.
+        assert_eq!(symbols.element("with_array", "lock", 8), None);
+        assert_eq!(symbols.element("with_array_later", "params", 8), None);
+        assert_eq!(symbols.element("with_array_later", "number", 8), None);
+        assert_eq!(symbols.pointed("state", 8), None, "no pointer");
+        assert_eq!(symbols.pointed("nothing", 8), None);
+    }
+}
+
+#[test]
 fn a_place_in_the_code_has_its_function_and_what_is_inlined() {
     let Some((symbols, path)) = program("frames", &[]) else { return };
     let output = Command::new("nm").arg(path).output().expect("nm comes with cc");

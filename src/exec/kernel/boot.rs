@@ -4,6 +4,7 @@
 //! Must not know: what the tasks do.
 
 use super::context::Context;
+use super::nesting::Nesting;
 use super::state::{Ending, Thread, Tid, kernel};
 use super::tasks::{self, Strategy};
 use super::{fault, pair, process, race, snapshot, thread};
@@ -205,6 +206,8 @@ fn arrive(
 /// Takes the snapshot.
 fn keep() {
     let image = boot().image.expect("booted from an image");
+    // What was done before belongs to no execution.
+    kernel().nesting = Nesting::default();
     let variables = [(image.data_start, image.data_end), (image.bss_start, image.bss_end)];
     snapshot::take(&variables, storage());
 }

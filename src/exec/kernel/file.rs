@@ -166,11 +166,10 @@ impl Call {
     pub fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
         match *self {
             Call::Read { fd, into, length } => {
-                let Some(file) = kernel.files.file(fd) else { return error(EBADF) };
-                let nonblocking = kernel.files.nonblocking(fd);
+                let Some((file, waits)) = kernel.called(tid, fd) else { return error(EBADF) };
                 match read(kernel, file, into, length, false) {
-                    Err(EAGAIN) if !nonblocking => {
-                        kernel.wait(tid, readable_key(kernel, file), None);
+                    Err(EAGAIN) if waits => {
+                        kernel.wait_for(tid, file, readable_key(kernel, file));
                         None
                     }
                     Err(errno) => error(errno),
@@ -178,11 +177,10 @@ impl Call {
                 }
             }
             Call::Write { fd, from, length } => {
-                let Some(file) = kernel.files.file(fd) else { return error(EBADF) };
-                let nonblocking = kernel.files.nonblocking(fd);
+                let Some((file, waits)) = kernel.called(tid, fd) else { return error(EBADF) };
                 match write(kernel, file, from, length) {
-                    Err(EAGAIN) if !nonblocking => {
-                        kernel.wait(tid, writable_key(kernel, file), None);
+                    Err(EAGAIN) if waits => {
+                        kernel.wait_for(tid, file, writable_key(kernel, file));
                         None
                     }
                     Err(errno) => error(errno),
@@ -256,6 +254,8 @@ pub fn read(
             }
         },
         File::Silent => Err(EAGAIN),
+        // It was closed while the caller waited.
+        File::Closed => Ok(0),
         _ => Err(libc::EINVAL),
     }
 }
@@ -287,6 +287,7 @@ pub fn write(kernel: &mut Kernel, file: usize, from: usize, length: usize) -> Re
             kernel.wake(pipe_key(to));
             Ok(bytes)
         }
+        File::Closed => Err(EPIPE),
         _ => Err(libc::EINVAL),
     }
 }

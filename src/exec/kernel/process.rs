@@ -184,6 +184,14 @@ pub fn within(pointer: usize, address: usize) -> Option<usize> {
     address.checked_sub(block).filter(|within| *within < bytes)
 }
 
+/// The block that the pointer at `pointer` points to, if there is one in the arena.
+pub fn pointed(pointer: usize) -> Option<usize> {
+    // SAFETY: as in `within`.
+    let block = unsafe { (pointer as *const usize).read_unaligned() };
+    let there = unsafe { super::arena::requested(block as *mut u8) };
+    there.filter(|bytes| *bytes >= size_of::<usize>()).map(|_| block)
+}
+
 /// `frames` as offsets in the image; others are left out.
 pub fn offsets(frames: &[usize]) -> Vec<u64> {
     let base = image_base();

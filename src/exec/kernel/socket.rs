@@ -38,8 +38,8 @@ impl Call {
         match self {
             Call::Accept { fd, nonblocking } => accept(kernel, tid, *fd, *nonblocking),
             Call::Receive { fd, parts, many, peek, never_wait } => {
-                let Some(file) = kernel.files.file(*fd) else { return error(EBADF) };
-                let wait = !kernel.files.nonblocking(*fd) && !*never_wait;
+                let Some((file, waits)) = kernel.called(tid, *fd) else { return error(EBADF) };
+                let wait = waits && !*never_wait;
                 let mut bytes = 0;
                 for part in iovec(*parts, *many) {
                     match file::read(kernel, file, part.iov_base as usize, part.iov_len, *peek) {
@@ -51,7 +51,7 @@ impl Call {
                         }
                         Err(EAGAIN) if bytes > 0 => break,
                         Err(EAGAIN) if wait => {
-                            kernel.wait(tid, readable_key(kernel, file), None);
+                            kernel.wait_for(tid, file, readable_key(kernel, file));
                             return None;
                         }
                         Err(errno) => return error(errno),
@@ -60,8 +60,8 @@ impl Call {
                 Some(bytes as isize)
             }
             Call::Send { fd, parts, many, never_wait, sent } => {
-                let Some(file) = kernel.files.file(*fd) else { return error(EBADF) };
-                let wait = !kernel.files.nonblocking(*fd) && !*never_wait;
+                let Some((file, waits)) = kernel.called(tid, *fd) else { return error(EBADF) };
+                let wait = waits && !*never_wait;
                 let mut before = 0;
                 for part in iovec(*parts, *many) {
                     while *sent < before + part.iov_len {
@@ -75,7 +75,7 @@ impl Call {
                                 }
                             }
                             Err(EAGAIN) if wait => {
-                                kernel.wait(tid, writable_key(kernel, file), None);
+                                kernel.wait_for(tid, file, writable_key(kernel, file));
                                 return None;
                             }
                             Err(_) if *sent > 0 => return Some(*sent as isize),
@@ -101,8 +101,7 @@ pub fn iovec(parts: usize, many: usize) -> &'static [libc::iovec] {
 }
 
 fn accept(kernel: &mut Kernel, tid: Tid, fd: i32, nonblocking: bool) -> Option<isize> {
-    let Some(file) = kernel.files.file(fd) else { return error(EBADF) };
-    let wait = !kernel.files.nonblocking(fd);
+    let Some((file, wait)) = kernel.called(tid, fd) else { return error(EBADF) };
     let File::Socket { listens: true, pending, .. } = &mut kernel.files.all[file] else {
         return error(EINVAL);
     };
@@ -114,7 +113,7 @@ fn accept(kernel: &mut Kernel, tid: Tid, fd: i32, nonblocking: bool) -> Option<i
             Some(fd as isize)
         }
         None if wait => {
-            kernel.wait(tid, Key::File(file), None);
+            kernel.wait_for(tid, file, Key::File(file));
             None
         }
         None => error(EAGAIN),

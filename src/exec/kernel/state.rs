@@ -10,10 +10,12 @@ use super::context::Context;
 use super::file::Files;
 use super::freed::Written;
 pub use super::key::{Key, Waits};
+use super::nesting::Nesting;
 use super::pair::{self, Pair};
 use super::sync::Op;
 use super::trail::Trail;
 use super::uffd::Faults;
+use super::vector_clock::Clock;
 use std::cell::UnsafeCell;
 
 /// A thread's number; the main thread is 0.
@@ -34,6 +36,8 @@ pub struct Thread {
     pub pending: usize,
     /// What it waits for; nothing: it is ready.
     pub waits: Waits,
+    /// The file that it waits for in a call on a descriptor.
+    pub file: Option<usize>,
     /// When it stops waiting.
     pub deadline: Option<Instant>,
     /// It stopped waiting, since time was up.
@@ -51,6 +55,8 @@ pub struct Thread {
     pub detached: bool,
     /// The mutexes that it holds, by address.
     pub held: Vec<usize>,
+    /// What of other threads was over before it began, or since it joined them.
+    pub past: Clock,
     /// It stands for a vCPU.
     pub vcpu: bool,
     /// It was there after boot: it serves for ever.
@@ -182,6 +188,8 @@ pub struct Kernel {
     pub calls: Vec<Call>,
     /// Mutexes that were misused: how, by whom, where they are.
     pub misuses: Vec<(Misuse, Tid, usize)>,
+    /// In which order mutexes were taken.
+    pub nesting: Nesting,
     /// The states that the migration has gone through.
     pub trail: Trail,
     /// Memory that was written to after it was freed.
@@ -250,6 +258,22 @@ impl Kernel {
         thread.waits.push(key);
         thread.deadline = deadline;
         thread.expired = false;
+    }
+
+    /// The file of a descriptor, for a call of a thread, and whether it may wait for it.
+    /// A call that has waited already goes on with the file that it began with, though
+    /// others have closed the descriptor, or it is another file's by now.
+    pub fn called(&mut self, tid: Tid, fd: i32) -> Option<(usize, bool)> {
+        if let Some(file) = self.threads[tid].file.take() {
+            return Some((file, true));
+        }
+        self.files.file(fd).map(|file| (file, !self.files.nonblocking(fd)))
+    }
+
+    /// The call waits for `key` of its file.
+    pub fn wait_for(&mut self, tid: Tid, file: usize, key: Key) {
+        self.wait(tid, key, None);
+        self.threads[tid].file = Some(file);
     }
 
     /// The execution ends; the first reason counts.

@@ -6,7 +6,7 @@
 
 use super::clock::Instant;
 use super::state::{Call, Kernel, Key, Misuse, Tid};
-use super::{file, locks, socket, thread, uffd};
+use super::{file, locks, nesting, socket, thread, uffd};
 use libc::{EAGAIN, EBUSY, EDEADLK, EINVAL, ETIMEDOUT};
 
 /// An operation. It lies on the C stack of the thread that asked.
@@ -115,7 +115,8 @@ pub fn tried(address: usize) -> bool {
 }
 
 /// A fresh mutex of a kind (`PTHREAD_MUTEX_…`).
-pub fn initialise(address: usize, kind: i32) {
+pub fn initialise(kernel: &mut Kernel, address: usize, kind: i32) {
+    nesting::fresh(kernel, address);
     *mutex(address) = Mutex { owner: 0, count: 0, tried: 0, _unused: 0, kind };
 }
 
@@ -136,6 +137,10 @@ fn lock(
 ) -> Option<isize> {
     let mutex = mutex(address);
     let me = tid as u32 + 1;
+    let nests = !kernel.threads[tid].held.is_empty() && mutex.owner != me;
+    if nests && may_wait && deadline.is_none() {
+        nesting::take(kernel, tid, address);
+    }
     if mutex.owner == 0 {
         (mutex.owner, mutex.count) = (me, 1);
         kernel.threads[tid].held.push(address);

@@ -260,6 +260,7 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
         return if contended && !switch(tid) { None } else { result };
     }
     let mut waited = false;
+    kernel().threads[tid].file = None;
     loop {
         if !switch(tid) {
             return None;

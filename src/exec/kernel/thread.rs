@@ -19,9 +19,14 @@ pub fn spawn(kernel: &mut Kernel, body: usize, argument: usize, detached: bool) 
         Some(context) => context.again(body, argument, process::returned),
         None => Context::new(false, body, argument, process::returned)?,
     };
+    let spawner = kernel.current;
+    let past = &mut kernel.threads[spawner].past;
+    past.tick(spawner);
+    let past = past.clone();
     kernel.threads.push(Thread {
         name: kernel.named(format!("thread {tid}")),
         side: kernel.side,
+        past,
         context: Some(context),
         detached,
         ..Thread::default()
@@ -34,6 +39,7 @@ pub fn end(kernel: &mut Kernel, tid: Tid, value: usize) {
     for address in std::mem::take(&mut kernel.threads[tid].held) {
         kernel.misuses.push((Misuse::HeldAtEnd, tid, address));
     }
+    kernel.threads[tid].past.tick(tid);
     kernel.threads[tid].returned = Some(value);
     kernel.threads[tid].pending = 0;
     kernel.wake(Key::Thread(tid));
@@ -45,6 +51,8 @@ pub fn join(kernel: &mut Kernel, tid: Tid, other: Tid) -> Option<isize> {
     match thread.returned {
         Some(value) => {
             thread.joined = true;
+            let past = thread.past.clone();
+            kernel.threads[tid].past.join(&past);
             Some(value as isize)
         }
         None => {

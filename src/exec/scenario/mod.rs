@@ -87,7 +87,7 @@ pub struct Setup {
 /// The scenario of a name, for a QEMU of a version.
 pub fn find(name: &str, version: &str) -> Option<Setup> {
     let contract = Contract::of(version);
-    if let Some(outgoing) = outgoing(name) {
+    if let Some(outgoing) = outgoing(name, Version::of_qemu(version)) {
         let side = Side::Source(outgoing);
         return Some(Setup { side, devices: 0, contract, monitor: Arc::default() });
     }
@@ -113,7 +113,7 @@ fn pages() -> Vec<u8> {
 }
 
 /// The scenario of a source.
-fn outgoing(name: &str) -> Option<Outgoing> {
+fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
     let narrow = name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
@@ -134,8 +134,8 @@ fn outgoing(name: &str) -> Option<Outgoing> {
         }
         _ => return None,
     };
-    let (pages, threads) = (pages(), VCPUS);
-    Some(Outgoing { pages, postcopy, deed, autostart, hasty, slow, narrow, threads })
+    let (pages, threads, device) = (pages(), VCPUS, version == Version::V10_2);
+    Some(Outgoing { pages, postcopy, deed, autostart, hasty, slow, narrow, device, threads })
 }
 
 /// What is migrated.

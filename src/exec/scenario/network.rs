@@ -28,6 +28,8 @@ pub enum Break {
     Unasked,
     /// While pages are missing, when all threads of the destination are at rest.
     Resting,
+    /// As `Running`, and once more while the two negotiate the recovery.
+    Twice,
     /// Anywhere after the source has gone over to postcopy.
     Anywhere,
 }
@@ -35,7 +37,7 @@ pub enum Break {
 impl Break {
     /// The source's pages stop short until it fails.
     pub fn stalls(self) -> bool {
-        matches!(self, Break::Running | Break::Unasked | Break::Resting)
+        matches!(self, Break::Running | Break::Unasked | Break::Resting | Break::Twice)
     }
 }
 
@@ -102,7 +104,7 @@ pub fn fail(
         _ => None,
     });
     match breaks {
-        Break::Running => {
+        Break::Running | Break::Twice => {
             story.wait(|story| story.runs.then_some(()));
             state.wait(|state| (state.requested > 0).then_some(()));
         }
@@ -117,4 +119,12 @@ pub fn fail(
     let all = wires.with(|wires| wires.clone());
     all.iter().for_each(Channel::cut);
     story.with(|story| story.cut |= !all.is_empty());
+    if breaks == Break::Twice {
+        wires.wait(|wires| (*wires != all).then_some(()));
+        dawdle(40);
+        // Later it would be a failure like any other.
+        if state.with(|state| state.status != Status::PostcopyActive) {
+            wires.with(|wires| wires.clone()).iter().for_each(Channel::cut);
+        }
+    }
 }

@@ -55,8 +55,20 @@ pub struct Outgoing {
     pub slow: bool,
     /// The network holds little: the source waits while the destination has not read.
     pub narrow: bool,
+    /// The source goes on sending until it knows that its package was loaded, and can
+    /// be paused only then (postcopy-device, since 10.2).
+    pub device: bool,
     /// So many threads of the guest.
     pub threads: usize,
+}
+
+impl Outgoing {
+    /// Pages have to be left when the source knows that its package was loaded: it
+    /// must not send all of them before. Requests would keep it busy until the next
+    /// window, so there are none then.
+    pub(super) fn holds_back(&self) -> bool {
+        self.device && self.deed == Deed::Pause
+    }
 }
 
 /// What the tasks of an execution tell one another.

@@ -24,10 +24,11 @@ pub struct Story {
 }
 
 impl Story {
-    /// Both sides are done, whatever came of it.
+    /// Both sides are done, whatever came of it. A status is changed before its event is
+    /// sent, so that of another thread, which comes later, can be told first.
     pub fn finished(&self) -> bool {
         self.source == Some(Outcome::Completed)
-            && self.statuses.last().is_some_and(|status| status == "completed")
+            && self.statuses.iter().any(|status| status == "completed")
     }
 
     /// The statuses of both sides, to be counted.
@@ -50,5 +51,22 @@ impl Shared for Board<State> {
 
     fn wait<R>(&self, ready: impl FnMut(&mut State) -> Option<R>) -> R {
         Board::wait(self, ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_comes_late_does_not_undo_the_end() {
+        let of = |statuses: &[&str]| Story {
+            source: Some(Outcome::Completed),
+            statuses: statuses.iter().map(|status| (*status).into()).collect(),
+            ..Story::default()
+        };
+        assert!(of(&["postcopy-active", "completed"]).finished());
+        assert!(of(&["postcopy-active", "completed", "postcopy-recover"]).finished());
+        assert!(!of(&["postcopy-active", "postcopy-recover"]).finished());
     }
 }

@@ -42,13 +42,14 @@ const fn plan(name: &'static str, breaks: Break) -> Plan {
 }
 
 /// One after the other.
-pub const ALL: [Plan; 13] = [
+pub const ALL: [Plan; 14] = [
     Plan { postcopy: None, ..plan("precopy", Break::Never) },
     plan("postcopy", Break::Never),
     plan("postcopy-recover", Break::Running),
     Plan { hasty: true, ..plan("postcopy-recover-at-once", Break::Running) },
     Plan { hasty: true, ..plan("postcopy-recover-unasked", Break::Unasked) },
     plan("postcopy-recover-at-rest", Break::Resting),
+    plan("postcopy-recover-twice", Break::Twice),
     plan("postcopy-break-anytime", Break::Anywhere),
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu", Break::Never) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu-recover", Break::Resting) },

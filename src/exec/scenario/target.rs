@@ -3,9 +3,10 @@
 
 use super::board::Board;
 use super::channel::Channel;
-use super::guest::Memory;
+use super::guest::{Memory, PAGE};
 use super::outgoing::{Deed, Outgoing, Story};
 use super::task::{act, dawdle};
+use crate::exec::ending;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
@@ -35,13 +36,16 @@ impl peer::Wire for Line {
     }
 
     fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let mut most = bytes.len();
         if let Some(story) = &self.story {
             // Since 10.2 the source first has to learn that the package was loaded, for
-            // which it goes on sending: in postcopy-device it cannot be paused.
-            let learns = |story: &Story| story.statuses.last().is_some_and(|s| s == DEVICE);
-            story.wait(|story| (!story.loaded || story.cut || learns(story)).then_some(()));
+            // which it goes on sending: in postcopy-device it cannot be paused. What the
+            // user knows of its status comes too late: nothing may be left by then.
+            let learns = ending::status() == DEVICE;
+            story.wait(|story| (!story.loaded || story.cut || learns).then_some(()));
+            most = most.min(PAGE);
         }
-        self.channel.recv(bytes)
+        self.channel.recv(&mut bytes[..most])
     }
 
     fn shutdown(&mut self) {
@@ -92,7 +96,8 @@ impl Outgoing {
 
     /// A destination whose guest asks for some pages once it runs.
     fn fresh(&self, story: &Arc<Board<Story>>, guest: &Arc<Board<Memory>>) -> Destination<Line> {
-        let pages = (0..choose(6)).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
+        let asks = if self.holds_back() { 0 } else { choose(6) };
+        let pages = (0..asks).map(|_| ("ram".into(), choose(self.pages.len()))).collect();
         let mut destination = Destination::new(Asks { pages, pause_after: None });
         let (autostart, story, guest) = (self.autostart, story.clone(), guest.clone());
         destination.starts = Some(Box::new(move || {
@@ -116,6 +121,10 @@ impl Outgoing {
             story.wait(|story| story.channel);
         }
         self.later();
+        // Once is enough: what is left after a recovery may be nothing.
+        if self.deed == Deed::Pause && story.with(|story| story.cut) {
+            return;
+        }
         story.with(|story| story.cut = true);
         if let Some(channel) = story.with(|story| story.channel) {
             channel.cut();

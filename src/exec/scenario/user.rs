@@ -33,7 +33,7 @@ impl Outgoing {
         let speed = if early { SLOW } else { [0, 200_000, SLOW][choose(3)] };
         let parameters = json!({
             "max-bandwidth": speed,
-            "max-postcopy-bandwidth": if self.slow { SLOW } else { 0 },
+            "max-postcopy-bandwidth": if self.slow || self.holds_back() { SLOW } else { 0 },
             "downtime-limit": 1,
         });
         qmp.command("migrate-set-parameters", parameters)?;

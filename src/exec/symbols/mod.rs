@@ -87,8 +87,19 @@ impl Symbols {
         self.elf.address(name)
     }
 
-    /// The member of the struct `name` (or typedef) at `offset`:
+    /// The member at `offset` of what the variable `name` points to:
     /// `main_thread_load_event`, `load_threads[2].sem`.
+    pub fn pointed(&self, name: &str, offset: u64) -> Option<String> {
+        self.types.pointed_member(name, None, offset)
+    }
+
+    /// The member at `offset` of the array that `first` points to, the first member of
+    /// what the variable `name` points to: `[1].sem_sync`.
+    pub fn element(&self, name: &str, first: &str, offset: u64) -> Option<String> {
+        self.types.pointed_member(name, Some(first), offset)
+    }
+
+    /// The member of the struct `name` (or typedef) at `offset`.
     pub fn member(&self, name: &str, offset: u64) -> Option<String> {
         self.types.type_member(name, offset)
     }

@@ -3,6 +3,7 @@
 //! Must not know: how the sections got into memory.
 
 use super::elf::Elf;
+use super::joined;
 use gimli::{AttributeValue, UnitSectionOffset};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -46,6 +47,27 @@ impl Types {
         });
         let (unit, entry) = self.entry(at?)?;
         member(self, &unit, entry, offset)
+    }
+
+    /// The member at `offset` of what the variable `name` points to; or of the elements
+    /// that `first` points to, the first member of that.
+    pub fn pointed_member(&self, name: &str, first: Option<&str>, offset: u64) -> Option<String> {
+        let at = self.find(|unit, entry| {
+            let here = entry.attr(gimli::DW_AT_location).is_some();
+            here && entry.tag() == gimli::DW_TAG_variable && self.named(unit, entry, name)
+        });
+        let (unit, entry) = self.entry(at?)?;
+        let whole = pointee(&unit, &entry)?;
+        let Some(first) = first else { return member(self, &unit, whole, offset) };
+        let whole = resolved(&unit, Some(whole))?;
+        let part = children(&unit, &whole).into_iter().next()?;
+        let begins = number(&part, gimli::DW_AT_data_member_location).unwrap_or(0) == 0;
+        let part = Some(part).filter(|part| begins && self.named(&unit, part, first))?;
+        let element = pointee(&unit, &part)?;
+        let whole = resolved(&unit, unit.entry(element.offset()).ok())?;
+        let long = size(&unit, &whole).filter(|long| *long > 0)?;
+        let path = member(self, &unit, element, offset % long)?;
+        Some(joined(&format!("[{}]", offset / long), &path))
     }
 
     /// The member at `offset` of the variable `name` at `address`.
@@ -141,6 +163,12 @@ fn of(unit: &Unit, entry: &Entry) -> Option<Entry> {
         AttributeValue::UnitRef(offset) => unit.entry(offset).ok(),
         _ => None,
     }
+}
+
+/// The type that `entry`, a pointer, points to.
+fn pointee(unit: &Unit, entry: &Entry) -> Option<Entry> {
+    let pointer = resolved(unit, of(unit, entry))?;
+    of(unit, &pointer).filter(|_| pointer.tag() == gimli::DW_TAG_pointer_type)
 }
 
 /// `entry` without typedefs and qualifiers.

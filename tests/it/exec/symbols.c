@@ -39,9 +39,22 @@ __attribute__((noinline)) int outer(int n)
     return twice(n) + pair[n & 1].before++;
 }
 
+static State *current;
+struct {
+    Inner *params;
+    int number;
+    QemuMutex lock;
+} *with_array;
+struct {
+    int number;
+    Inner *params;
+} *with_array_later;
+
 #define PLACE(member) (size_t)((char *)&state.member - (char *)&state)
 
 int main(void)
 {
-    return outer(PLACE(flag)) + (state.file != NULL);
+    current = &state;
+    return outer(PLACE(flag)) + (current->file != NULL) + (with_array != NULL) +
+           (with_array_later != NULL);
 }

@@ -4,10 +4,10 @@
 //! another by itself.
 //! Must not know: the kernel's operations, or who runs the threads.
 
-use super::clock::Clock;
 use super::shadow::{Kind, Record, Shadow, Touch, words};
 use crate::exec::kernel::state::Tid;
-use crate::hasher::NumberMap;
+use crate::exec::kernel::vector_clock::Clock;
+use crate::numbers::NumberMap;
 use std::collections::{HashMap, HashSet};
 
 /// What threads meet at.

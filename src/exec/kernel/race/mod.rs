@@ -11,7 +11,6 @@
 //! those executions: there is no switch before the first access to the memory then.
 //! Must not know: what the program is.
 
-mod clock;
 mod detector;
 mod edges;
 mod hooks;
@@ -25,9 +24,8 @@ pub use shadow::Kind;
 
 use super::state::{Tid, kernel};
 use super::{pair, process, tasks};
-use crate::hasher::NumberSet;
 use detector::{Detector, Sync};
-use shadow::Touch;
+use shadow::{Addresses, Touch};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,9 +65,9 @@ struct Races {
     namer: Option<Arc<Namer>>,
     names: Vec<String>,
     /// Instructions at which threads meet: plain accesses there are places to switch.
-    met: NumberSet<usize>,
+    met: Addresses,
     /// Those of the execution at hand, if they are learnt.
-    learnt: Option<NumberSet<usize>>,
+    learnt: Option<Addresses>,
     keep: Keep,
     stacks: Vec<Stack>,
 }
@@ -103,7 +101,7 @@ pub fn begin() {
         races.stacks.clear();
         races.names.clear();
         let Races { met, learnt, .. } = races;
-        met.extend(learnt.iter_mut().flat_map(NumberSet::drain));
+        met.extend(learnt.iter_mut().flat_map(Addresses::drain));
         ON.store(true, Ordering::Relaxed);
     }
 }
@@ -114,8 +112,8 @@ pub fn begin() {
 pub fn learn(learn: bool) {
     let races = races();
     let Races { met, learnt, .. } = races;
-    met.extend(learnt.iter_mut().flat_map(NumberSet::drain));
-    *learnt = learn.then(NumberSet::default);
+    met.extend(learnt.iter_mut().flat_map(Addresses::drain));
+    *learnt = learn.then(Addresses::default);
 }
 
 /// Whether a plain access is a place to switch.

@@ -6,9 +6,9 @@
 //! and so are atomic accesses and plain ones.
 //! Must not know: what orders threads.
 
-use super::clock::Clock;
 use crate::exec::kernel::state::Tid;
-use crate::hasher::NumberMap;
+use crate::exec::kernel::vector_clock::Clock;
+use crate::numbers::{NumberMap, NumberSet};
 
 /// How memory is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,9 @@ pub struct Record {
 const NONE: u32 = u32::MAX;
 const PAGE: usize = 4096;
 const WORDS: usize = PAGE / 8;
+
+/// Addresses.
+pub type Addresses = NumberSet<usize>;
 
 /// One thread's access to eight bytes or fewer of them.
 #[derive(Clone, Copy, Debug)]

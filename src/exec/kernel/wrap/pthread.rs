@@ -136,7 +136,7 @@ pub unsafe extern "C" fn __wrap_pthread_mutex_init(mutex: usize, attributes: *co
     // glibc keeps the kind in the low bits of the attributes' only word.
     // SAFETY: the caller's attributes.
     let kind = if attributes.is_null() { 0 } else { unsafe { *attributes & 3 } };
-    initialise(mutex, kind);
+    initialise(kernel(), mutex, kind);
     0
 }
 

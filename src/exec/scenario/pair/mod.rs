@@ -63,9 +63,12 @@ pub struct Story {
 }
 
 impl Story {
-    /// The last status of a side.
+    /// The last status of a side: nothing comes after "completed" but the event of a
+    /// status that was before it.
     pub fn status(&self, side: usize) -> &str {
-        self.statuses[side].last().map_or("none", String::as_str)
+        let all = &self.statuses[side];
+        let end = all.iter().find(|status| *status == "completed").or(all.last());
+        end.map_or("none", String::as_str)
     }
 }
 

@@ -1,12 +1,11 @@
-//! A quick hasher for keys that are addresses or small numbers of our own: nobody can
-//! aim at its collisions.
-//! Must not know: what the keys are of.
+//! Maps whose keys are numbers of our own: addresses, classes, threads.
+//! Must not know: what they number.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Multiplies, and lets the high bits count in the low ones.
-#[derive(Default)]
+/// Multiplies: nobody can aim at the collisions of our own numbers.
+#[derive(Clone, Default)]
 pub struct Multiply(u64);
 
 impl Hasher for Multiply {
@@ -22,18 +21,18 @@ impl Hasher for Multiply {
         self.write_u64(u64::from(value));
     }
 
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
     fn write_u64(&mut self, value: u64) {
         self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 ^= self.0 >> 29;
     }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
 }
 
-/// A map from numbers.
+/// A map from our own numbers.
 pub type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
 
-/// A set of numbers.
+/// A set of them.
 pub type NumberSet<K> = HashSet<K, BuildHasherDefault<Multiply>>;

@@ -2,7 +2,7 @@
 //! object, knows of.
 //! Must not know: what threads do.
 
-use crate::exec::kernel::state::Tid;
+use super::state::Tid;
 
 /// By thread: up to which of its times all is known. What is not there is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
