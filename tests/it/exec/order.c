@@ -1,14 +1,10 @@
 /*
- * Orders of locks, right and wrong: as trial.c, of which this has the form. The
- * first sleep is where the snapshot is taken.
+ * Orders of locks, right and wrong.
  */
+#include "programs.h"
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-bool wrong;
 static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t two = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t three = PTHREAD_MUTEX_INITIALIZER;
@@ -240,24 +236,14 @@ static void round_three(void)
     pthread_join(third, NULL);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const struct program programs[] = {
     { "inverted", inverted }, { "alone", alone }, { "gate", a_gate },
     { "joined", joined }, { "begun", begun }, { "tried", tried },
     { "wait", a_wait }, { "fresh", fresh }, { "three", round_three },
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    wrong = !strcmp(argv[2], "wrong");
-    for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-        if (!strcmp(programs[i].name, argv[1])) {
-            usleep(1000);
-            programs[i].run();
-            return 0;
-        }
-    }
-    return 2;
+    return run_chosen(programs, argv);
 }
