@@ -44,11 +44,12 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 16] = [
+const OUTGOING: [&str; 17] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
     "precopy-cancel-autostart",
+    "precopy-cancel-stuck",
     "precopy-break-out",
     "precopy-break-out-at-once",
     "postcopy-out",
@@ -115,14 +116,16 @@ fn pages() -> Vec<u8> {
 /// The scenario of a source.
 fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
-    let narrow = name == "postcopy-break-narrow-out";
+    let stuck = name == "precopy-cancel-stuck";
+    let narrow = stuck || name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" => (false, Deed::Nothing),
         "precopy-break-out" | "precopy-break-out-at-once" => (false, Deed::Break),
-        "precopy-cancel" | "precopy-cancel-at-once" | "precopy-cancel-autostart" => {
-            (false, Deed::Cancel)
-        }
+        "precopy-cancel"
+        | "precopy-cancel-at-once"
+        | "precopy-cancel-autostart"
+        | "precopy-cancel-stuck" => (false, Deed::Cancel),
         "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
         "postcopy-recover-out" => (true, Deed::Pause),
         "postcopy-break-late-out" => (true, Deed::Late),
@@ -135,7 +138,9 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         _ => return None,
     };
     let (pages, threads, device) = (pages(), VCPUS, version == Version::V10_2);
-    Some(Outgoing { pages, postcopy, deed, autostart, hasty, slow, narrow, device, threads })
+    let outgoing =
+        Outgoing { pages, postcopy, deed, autostart, hasty, slow, narrow, stuck, device, threads };
+    Some(outgoing)
 }
 
 /// What is migrated.

@@ -55,6 +55,9 @@ pub struct Outgoing {
     pub slow: bool,
     /// The network holds little: the source waits while the destination has not read.
     pub narrow: bool,
+    /// Nothing comes through the network any more while RAM is sent, and it does not
+    /// fail, until the migration is over.
+    pub stuck: bool,
     /// The source goes on sending until it knows that its package was loaded, and can
     /// be paused only then (postcopy-device, since 10.2).
     pub device: bool,

@@ -21,13 +21,19 @@ const DEVICE: &str = "postcopy-device";
 /// does something.
 const LONG: usize = 200;
 
-/// The destination's end of a network, through which nothing comes any more once the
-/// guest has gone over, until it fails.
+/// Pages that come through a network before it is stuck, at most: with what it holds,
+/// fewer than there are.
+const THROUGH: usize = 6;
+
+/// The destination's end of a network.
 #[derive(Clone)]
 struct Line {
     channel: Channel,
-    /// None: it does not fail so.
-    story: Option<Arc<Board<Story>>>,
+    story: Arc<Board<Story>>,
+    /// Nothing comes any more once the guest has gone over, until it fails.
+    fails: bool,
+    /// Nothing comes any more after so many bytes, until the migration is over.
+    through: Option<usize>,
 }
 
 impl peer::Wire for Line {
@@ -37,15 +43,28 @@ impl peer::Wire for Line {
 
     fn recv(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let mut most = bytes.len();
-        if let Some(story) = &self.story {
+        if self.fails {
             // Since 10.2 the source first has to learn that the package was loaded, for
             // which it goes on sending: in postcopy-device it cannot be paused. What the
             // user knows of its status comes too late: nothing may be left by then.
             let learns = ending::status() == DEVICE;
-            story.wait(|story| (!story.loaded || story.cut || learns).then_some(()));
+            self.story.wait(|story| (!story.loaded || story.cut || learns).then_some(()));
             most = most.min(PAGE);
         }
-        self.channel.recv(&mut bytes[..most])
+        match &mut self.through {
+            Some(0) => {
+                let over = |status: &String| matches!(status.as_str(), "cancelled" | "failed");
+                self.story.wait(|story| story.statuses.iter().any(over).then_some(()));
+                self.through = None;
+                // Then the network is as good as any.
+                kernel().files.room = None;
+            }
+            Some(left) => most = most.min(*left),
+            None => {}
+        }
+        let got = self.channel.recv(&mut bytes[..most])?;
+        self.through = self.through.map(|left| left - got);
+        Ok(got)
     }
 
     fn shutdown(&mut self) {
@@ -91,7 +110,9 @@ impl Outgoing {
     }
 
     fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
-        Line { channel, story: (self.deed == Deed::Pause).then(|| story.clone()) }
+        let first = story.look(|story| story.destination.is_empty());
+        let through = (self.stuck && first).then(|| choose(THROUGH) * PAGE);
+        Line { channel, story: story.clone(), fails: self.deed == Deed::Pause, through }
     }
 
     /// A destination whose guest asks for some pages once it runs.
