@@ -241,7 +241,7 @@ pub fn supervise(
     // The verdict comes with the end.
     let mut run = Run { schema: 1, verdict: "", job, boot_ms: 0, violations, done, races: None };
     let mut races = Sorted::default();
-    let (mut schedules, mut logs) = (Vec::new(), 0);
+    let (mut schedules, mut numbers, mut logs) = (Vec::new(), Vec::new(), 0);
     let mut ended = false;
     let mut strange = None;
     while !ended {
@@ -261,6 +261,7 @@ pub fn supervise(
                 if races.take(&named, &violation) {
                     run.violations.push(named);
                     schedules.push(violation.schedule);
+                    numbers.push(violation.number as usize);
                 }
             }
             Ok(Ok(Event::Log { side, text, .. })) => {
@@ -285,6 +286,11 @@ pub fn supervise(
     if !ended && !run.done.interrupted {
         let said = strange.map_or(String::new(), |line| format!("; it said: {line}"));
         panic!("the image ended before its job was done: {status}{said}");
+    }
+    linked.names.name_all(&mut run.done.broken, &linked.symbols);
+    for (found, number) in run.violations.iter_mut().zip(numbers) {
+        let broken = run.done.broken.get(number).filter(|_| found.race.is_none());
+        found.executions = broken.map_or(0, |broken| broken.executions);
     }
     run.races = run.job.races.then(|| races.done(&run.done.races));
     run.verdict = verdict(&run.done, !run.violations.is_empty()).0;

@@ -168,6 +168,9 @@ pub struct Violation {
     pub ticks: u64,
     /// The execution in which it came first, from 1.
     pub execution: u64,
+    /// Which of `Done::broken` it is, unless it is a data race.
+    #[serde(default)]
+    pub number: u32,
     /// At each point where more than one thread could go on: the one that has to,
     /// or none where the one that runs just goes on.
     pub schedule: Picks,
@@ -234,6 +237,18 @@ pub struct Met {
     pub executions: u64,
 }
 
+/// A breach of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broken {
+    pub rule: Rule,
+    pub message: String,
+    /// How many had it.
+    pub executions: u64,
+    /// There is a violation that shows it.
+    pub shown: bool,
+}
+
 /// An operation of a witness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -296,6 +311,12 @@ pub struct Done {
     /// Data races, of all executions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub races: Vec<Met>,
+    /// Other breaches, each once, in the order in which they were met.
+    #[serde(default)]
+    pub broken: Vec<Broken>,
+    /// Executions with more breaches than are told apart.
+    #[serde(default)]
+    pub further: u64,
     /// Whether it was stopped before its number of executions or its budget.
     pub interrupted: bool,
 }

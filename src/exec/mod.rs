@@ -5,6 +5,7 @@
 //! Must not know: the command line, and how results are shown.
 
 pub mod agree;
+mod breaches;
 pub mod contract;
 pub mod ending;
 pub mod image;

@@ -62,6 +62,8 @@ pub struct Named {
     pub rule: Rule,
     pub message: String,
     pub execution: u64,
+    /// In how many executions it was; zero: that is not known, or it is a data race.
+    pub executions: u64,
     /// How long it lasted, in steps of the environment; zero where that is no matter.
     pub ticks: u64,
     /// Points of the schedule at which a thread has to be picked.
@@ -153,6 +155,7 @@ impl Names {
             rule: violation.rule,
             message: self.text(&violation.message, symbols),
             execution: violation.execution,
+            executions: 0,
             ticks: violation.ticks,
             forced: violation.schedule.iter().flatten().count(),
             threads: violation.threads.clone(),
@@ -212,6 +215,11 @@ impl Names {
             calls: self.own(all),
             waited,
         }
+    }
+
+    /// The messages of a run's breaches with names.
+    pub fn name_all(&self, broken: &mut [job::Broken], symbols: &Symbols) {
+        broken.iter_mut().for_each(|broken| broken.message = self.text(&broken.message, symbols));
     }
 
     /// `text` with each `root+0xOFFSET` in it replaced by a name.

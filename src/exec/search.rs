@@ -2,6 +2,7 @@
 //! shows it, then on, until the job's bound.
 //! Must not know: the scenario, and who reads the events.
 
+use super::breaches::Breaches;
 use super::ending;
 use super::job::{Done, Event, Faults, Job, Picked, Strategy, Violation, Waits};
 use super::judge::{self, Breach, Names};
@@ -15,8 +16,6 @@ use std::time::{Duration, Instant};
 
 /// Bug depth of PCT.
 const DEPTH: usize = 3;
-/// Different breaches that are shown; further ones are counted.
-const SHOWN: usize = 8;
 /// Executions that shortening a schedule may take.
 const SHORTENING: usize = 400;
 /// The same for a data race: there may be many, and what is shown are two accesses.
@@ -49,10 +48,9 @@ struct Tally {
     hash: u64,
     outcomes: BTreeMap<String, u64>,
     trails: BTreeMap<String, u64>,
-    /// The breaches that were shown.
-    known: Vec<Breach>,
-    /// Those that were not.
-    fresh: Vec<Breach>,
+    breaches: Breaches,
+    /// Those that are to be shown, with their numbers.
+    fresh: Vec<(usize, Breach)>,
     /// In which schedule.
     schedule: Vec<Tid>,
     races: raced::Tally,
@@ -79,7 +77,7 @@ pub fn run(
         hash: 0,
         outcomes: BTreeMap::new(),
         trails: BTreeMap::new(),
-        known: Vec::new(),
+        breaches: Breaches::default(),
         fresh: Vec::new(),
         schedule: Vec::new(),
         races: raced::Tally::default(),
@@ -128,12 +126,14 @@ pub fn run(
             let tally = lock(&tally);
             (tally.executions, tally.schedule.clone())
         };
-        for breach in fresh {
+        for (number, breach) in fresh {
             let found = witness(scenario, names, job.faults, &breach, schedule.clone());
-            emit(&Event::Violation(found.told(&breach, execution, &**names)));
+            let told = found.told(&breach, execution, &**names);
+            emit(&Event::Violation(Violation { number: number as u32, ..told }));
         }
     }
     let tally = lock(&tally);
+    let (broken, further) = tally.breaches.told();
     Done {
         executions: tally.executions,
         violated: tally.violated,
@@ -147,6 +147,8 @@ pub fn run(
         outcomes: tally.outcomes.clone(),
         trails: tally.trails.clone(),
         races: tally.races.told(),
+        broken,
+        further,
         interrupted: false,
     }
 }
@@ -184,15 +186,9 @@ impl Tally {
         if let Some(outcome) = scenario.side().and_then(ending::outcome) {
             *self.trails.entry(outcome.to_string()).or_default() += 1;
         }
-        let fresh = breaches.into_iter().find(|breach| !self.known.iter().any(|k| k.same(breach)));
-        if let Some(breach) = fresh
-            && self.known.len() < SHOWN
-        {
-            self.known.push(breach.clone());
-            self.fresh.push(breach);
-        }
+        self.fresh.extend(self.breaches.count(breaches));
         // The same races in every execution would leave no room for other breaches.
-        self.fresh.extend(self.races.count());
+        self.fresh.extend(self.races.count().into_iter().map(|race| (0, race)));
         if !self.fresh.is_empty() {
             self.schedule = schedule;
         }
@@ -267,6 +263,7 @@ impl Witness {
             message: breach.message.clone(),
             ticks: breach.ticks,
             execution,
+            number: 0,
             schedule: self.forced.iter().map(|tid| tid.map(|tid| tid as u32)).collect(),
             threads: end.threads.iter().map(|thread| thread.name.clone()).collect(),
             // What comes after it is not its story.

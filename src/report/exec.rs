@@ -4,7 +4,7 @@
 use super::recording::{Line, Link, Recording};
 use super::text::fold;
 use super::timeline::timeline;
-use crate::exec::job::{Done, Job};
+use crate::exec::job::{Broken, Done, Job};
 use crate::exec::known::Races;
 use crate::exec::named::{Call, Named, Race, Step, Taken};
 use crate::lock::{Site, interned};
@@ -75,6 +75,7 @@ pub fn text(run: &Run) -> String {
         out += &self::races(races);
     }
     run.violations.iter().for_each(|violation| out += &self::violation(violation));
+    out += &others(done);
     if run.violations.is_empty() {
         out.push_str("No rule was broken in these. They are samples, not a proof.\n");
     }
@@ -100,8 +101,8 @@ pub fn violation(found: &Named) -> String {
         1 => "; the environment moved once meanwhile".into(),
         ticks => format!("; the environment moved {ticks} times meanwhile"),
     };
-    let execution = found.execution;
-    let head = format!("execution {execution}; {steps} operations, {forced} forced picks{lasting}");
+    let execution = execution(found);
+    let head = format!("{execution}; {steps} operations, {forced} forced picks{lasting}");
     out += &fold(2, &head);
     out.push('\n');
     out += &timeline(&recording(found));
@@ -110,6 +111,31 @@ pub fn violation(found: &Named) -> String {
     }
     if let Some((thread, calls)) = &found.by {
         out += &backtrace(&format!("{} was in", found.threads[*thread]), calls);
+    }
+    out
+}
+
+/// In which execution it was first, and in how many.
+fn execution(found: &Named) -> String {
+    let first = found.execution;
+    match found.executions {
+        0 | 1 => format!("execution {first}"),
+        many => format!("execution {first}, the first of {many}"),
+    }
+}
+
+/// What else was broken: no schedule was looked for.
+fn others(done: &Done) -> String {
+    let others: Vec<&Broken> = done.broken.iter().filter(|broken| !broken.shown).collect();
+    let mut out = String::new();
+    if !others.is_empty() {
+        out += "\nbroken besides, without a schedule:\n";
+    }
+    for Broken { rule, message, executions, .. } in others {
+        out += &fold(2, &format!("{rule} in {executions}: {message}"));
+    }
+    if done.further > 0 {
+        out += &fold(2, &format!("and further ones in {} executions", done.further));
     }
     out
 }
@@ -155,7 +181,7 @@ fn race(found: &Named, race: &Race) -> String {
 
 /// Where each thread of a circle took both of its locks.
 fn circle(found: &Named) -> String {
-    let mut out = format!("  execution {}, {} forced picks\n", found.execution, found.forced);
+    let mut out = format!("  {}; {} forced picks\n", execution(found), found.forced);
     for Taken { thread, holds, held_at, takes, taken_at } in &found.circle {
         let who = &found.threads[*thread];
         out += &backtrace(&format!("{who} has taken {holds} in"), held_at);
