@@ -15,7 +15,8 @@ type Entry = gimli::DebuggingInformationEntry<Reader>;
 /// The debug information of an image.
 pub struct Types {
     sections: Arc<gimli::Dwarf<Reader>>,
-    /// Types that were asked for, by name: the entry that describes them.
+    /// Types that were asked for, by name, and variables with a star behind theirs: the
+    /// entry that describes them.
     known: Mutex<HashMap<String, Option<UnitSectionOffset>>>,
 }
 
@@ -36,14 +37,10 @@ impl Types {
 
     /// The member at `offset` of the type `name`, a struct's tag or a typedef.
     pub fn type_member(&self, name: &str, offset: u64) -> Option<String> {
-        let mut known = self.known.lock().expect("no panic while held");
-        let at = *known.entry(name.to_string()).or_insert_with(|| {
-            self.find(|unit, entry| {
-                let kind =
-                    matches!(entry.tag(), gimli::DW_TAG_structure_type | gimli::DW_TAG_typedef);
-                let declared = entry.attr(gimli::DW_AT_declaration).is_some();
-                kind && !declared && self.is_whole(unit, entry) && self.named(unit, entry, name)
-            })
+        let at = self.known(name, |unit, entry| {
+            let kind = matches!(entry.tag(), gimli::DW_TAG_structure_type | gimli::DW_TAG_typedef);
+            let declared = entry.attr(gimli::DW_AT_declaration).is_some();
+            kind && !declared && self.is_whole(unit, entry) && self.named(unit, entry, name)
         });
         let (unit, entry) = self.entry(at?)?;
         member(self, &unit, entry, offset)
@@ -52,7 +49,7 @@ impl Types {
     /// The member at `offset` of what the variable `name` points to; or of the elements
     /// that `first` points to, the first member of that.
     pub fn pointed_member(&self, name: &str, first: Option<&str>, offset: u64) -> Option<String> {
-        let at = self.find(|unit, entry| {
+        let at = self.known(&format!("{name}*"), |unit, entry| {
             let here = entry.attr(gimli::DW_AT_location).is_some();
             here && entry.tag() == gimli::DW_TAG_variable && self.named(unit, entry, name)
         });
@@ -93,6 +90,16 @@ impl Types {
         };
         let described = of(&unit, &described)?;
         member(self, &unit, described, offset)
+    }
+
+    /// The first entry for which `wanted` holds, looked for once for each `key`.
+    fn known(
+        &self,
+        key: &str,
+        wanted: impl Fn(&Unit, &Entry) -> bool,
+    ) -> Option<UnitSectionOffset> {
+        let mut known = self.known.lock().expect("no panic while held");
+        *known.entry(key.to_string()).or_insert_with(|| self.find(wanted))
     }
 
     /// The first entry at the top of a unit for which `wanted` holds.
