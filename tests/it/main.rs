@@ -6,6 +6,7 @@ mod cli;
 mod dpor;
 mod engine;
 mod engines_agree;
+mod exec_crash;
 mod exec_ends;
 mod exec_faults;
 mod exec_kernel;

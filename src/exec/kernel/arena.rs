@@ -1,9 +1,10 @@
 //! QEMU's memory: one range at a fixed address, in which `malloc` and `mmap` of
-//! the image live. The allocator's own state lies at its start, so that putting
+//! the image live, and the stacks of its threads. The allocator's own state lies at its start, so that putting
 //! the range back puts the allocator back.
 //! Must not know: who allocates.
 
 use super::freed;
+use std::ops::Range;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +14,19 @@ pub const BASE: usize = 0x2000_0000_0000;
 const HEAP: usize = 256 << 20;
 /// Bytes for pages.
 const MAPS: usize = 768 << 20;
+/// Where the stacks are.
+const STACKS: usize = BASE + HEAP + MAPS;
+/// Bytes of a stack, with those below it that nothing may touch; pages that are not
+/// touched cost nothing.
+const SLOT: usize = 512 << 10;
+/// The main thread's.
+const MAIN_SLOT: usize = 4 * SLOT;
+/// Bytes below a stack that nothing may touch.
+const GUARD: usize = 16 * PAGE;
+/// Threads that have a stack at once, without the main thread.
+const THREADS: usize = 512;
+/// Where all ends.
+const END: usize = STACKS + MAIN_SLOT + THREADS * SLOT;
 /// A page.
 pub const PAGE: usize = 4096;
 /// Classes of block sizes: 16, 32 … 512, then powers of two.
@@ -74,6 +88,8 @@ pub fn look() {
 struct State {
     heap: usize,
     maps: usize,
+    /// Slots in use, without the main thread's.
+    stacks: usize,
     /// Freed blocks by class: the header of the one freed last. Their links are not in
     /// the blocks, which are filled to the first byte.
     free: [usize; CLASSES],
@@ -101,7 +117,7 @@ fn reserve() {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let got = libc::mmap(
             BASE as *mut _,
-            HEAP + MAPS,
+            END - BASE,
             libc::PROT_READ | libc::PROT_WRITE,
             flags | libc::MAP_FIXED_NOREPLACE,
             -1,
@@ -114,7 +130,11 @@ fn reserve() {
     }
     // Which of its pages are there is asked of the system, a page at a time.
     // SAFETY: the range above.
-    unsafe { libc::madvise(BASE as *mut _, HEAP + MAPS, libc::MADV_NOHUGEPAGE) };
+    unsafe { libc::madvise(BASE as *mut _, END - BASE, libc::MADV_NOHUGEPAGE) };
+    for nth in 0..=THREADS {
+        // SAFETY: as above.
+        unsafe { libc::mprotect(slot(nth).start as *mut _, GUARD, libc::PROT_NONE) };
+    }
     READY.store(true, Ordering::Relaxed);
 }
 
@@ -127,7 +147,41 @@ pub fn used() -> [(usize, usize); 2] {
 
 /// Whether `address` lies in the arena.
 pub fn contains(address: usize) -> bool {
-    (BASE..BASE + HEAP + MAPS).contains(&address)
+    (BASE..END).contains(&address)
+}
+
+/// The first is the main thread's.
+fn slot(nth: usize) -> Range<usize> {
+    let end = STACKS + MAIN_SLOT + nth * SLOT;
+    end - if nth == 0 { MAIN_SLOT } else { SLOT }..end
+}
+
+/// The stack of the main thread, from and to.
+pub fn main_stack() -> Range<usize> {
+    state();
+    slot(0).start + GUARD..slot(0).end
+}
+
+/// A stack that no thread had, from and to; none if there are too many. Not zeroed.
+pub fn stack() -> Option<Range<usize>> {
+    let state = state();
+    if state.stacks == THREADS {
+        return None;
+    }
+    state.stacks += 1;
+    let stack = slot(state.stacks).start + GUARD..slot(state.stacks).end;
+    super::race::fresh(stack.start, stack.len());
+    Some(stack)
+}
+
+/// The stacks in use, from and to.
+pub fn stacks() -> impl Iterator<Item = Range<usize>> {
+    (0..=state().stacks).map(|nth| slot(nth).start + GUARD..slot(nth).end)
+}
+
+/// Whether a stack that ends above `address` has overflowed into it.
+pub fn overflowed(address: usize) -> bool {
+    (0..=THREADS).any(|nth| (slot(nth).start..slot(nth).start + GUARD).contains(&address))
 }
 
 /// The class of a block of `bytes`, and the class's bytes.

@@ -7,9 +7,6 @@ use super::arena;
 use std::arch::{asm, naked_asm};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of a C stack: a power of two with the page that its alignment may take.
-/// Pages that are not touched cost nothing.
-const STACK: usize = (512 << 10) - arena::PAGE;
 /// glibc's `struct pthread`, which lies above the thread pointer; more than any
 /// version has.
 const CONTROL: usize = 2304;
@@ -21,8 +18,8 @@ pub struct Context {
     sp: usize,
     /// Its thread pointer (%fs).
     fs: usize,
-    /// Its stack, if that is one of the arena that another thread may have next.
-    stack: usize,
+    /// Its stack, from and to, if that is one that another thread may have next.
+    stack: (usize, usize),
 }
 
 /// The thread pointer that this process began with; the main thread keeps it.
@@ -141,12 +138,12 @@ unsafe fn lay_out(
     sp
 }
 
-/// A thread on a stack of `STACK` bytes, with `block` for its thread-local storage.
+/// A thread on a stack, from and to, with `block` for its thread-local storage.
 ///
 /// # Safety
 /// Both are large enough, and nobody uses them.
 unsafe fn begin(
-    stack: usize,
+    stack: (usize, usize),
     block: usize,
     body: usize,
     argument: usize,
@@ -160,7 +157,7 @@ unsafe fn begin(
         // The thread pointer points at itself; the words beside it (the vector of
         // dynamic blocks, the descriptor) stay those of the OS thread.
         (fs as *mut usize).write(fs);
-        Context { sp: lay_out(stack + STACK, body, argument, end), fs, stack }
+        Context { sp: lay_out(stack.1, body, argument, end), fs, stack }
     }
 }
 
@@ -179,22 +176,21 @@ impl Context {
         // SAFETY: both blocks are fresh and as large as `lay_out` has it.
         unsafe {
             if main {
-                let stack = arena::allocate(4 * STACK, 4096) as usize;
                 let fs = HOME.load(Ordering::Relaxed);
-                let sp = lay_out(stack + 4 * STACK, body, argument, end);
-                return Some(Context { sp, fs, stack: 0 });
+                let sp = lay_out(arena::main_stack().end, body, argument, end);
+                return Some(Context { sp, fs, stack: (0, 0) });
             }
-            let stack = arena::allocate(STACK, 4096);
+            let stack = arena::stack()?;
             let block = arena::allocate(BELOW.load(Ordering::Relaxed) + CONTROL, 64);
-            let room = !stack.is_null() && !block.is_null();
-            room.then(|| begin(stack as usize, block as usize, body, argument, end))
+            let room = !block.is_null();
+            room.then(|| begin((stack.start, stack.end), block as usize, body, argument, end))
         }
     }
 
     /// The same with the stack and the storage of a thread that has ended.
     pub fn again(self, body: usize, argument: usize, end: extern "C" fn(usize) -> !) -> Context {
         let below = BELOW.load(Ordering::Relaxed);
-        super::race::fresh(self.stack, STACK);
+        super::race::fresh(self.stack.0, self.stack.1 - self.stack.0);
         super::race::fresh(self.fs - below, below + CONTROL);
         // SAFETY: both are of `new`, and nobody uses them any more.
         unsafe { begin(self.stack, self.fs - below, body, argument, end) }
@@ -202,7 +198,7 @@ impl Context {
 
     /// Whether another thread can have its stack, once this one has ended.
     pub fn has_own_stack(&self) -> bool {
-        self.stack != 0
+        self.stack.0 != 0
     }
 
     /// A task of ours that will call `body`, which does not return, with `argument`.
@@ -214,7 +210,7 @@ impl Context {
             // SAFETY: the top of the stack, as in `new`.
             unsafe { (sp as *mut usize).add(nth).write(word) };
         }
-        Context { sp, fs: HOME.load(Ordering::Relaxed), stack: 0 }
+        Context { sp, fs: HOME.load(Ordering::Relaxed), stack: (0, 0) }
     }
 
     /// Goes on at `to`, until somebody switches to what is then at `save`.
@@ -234,7 +230,7 @@ impl Context {
     /// The host's side: the stack of the process.
     pub fn host() -> Context {
         prepare();
-        Context { sp: 0, fs: HOME.load(Ordering::Relaxed), stack: 0 }
+        Context { sp: 0, fs: HOME.load(Ordering::Relaxed), stack: (0, 0) }
     }
 }
 
@@ -261,6 +257,12 @@ impl Default for Stack {
 }
 
 impl Stack {
+    /// One that is never freed: from and to.
+    pub fn forever() -> std::ops::Range<usize> {
+        let stack = std::mem::ManuallyDrop::new(Stack::default());
+        stack.0 + arena::PAGE..stack.0 + STACK_OF_TASK
+    }
+
     /// One that both sides of a pair have.
     pub fn shared() -> Stack {
         let at = super::shared::map(STACK_OF_TASK);

@@ -12,6 +12,7 @@
 #![allow(unsafe_code, clippy::missing_safety_doc)]
 
 pub mod arena;
+mod backtrace;
 pub mod boot;
 pub mod choices;
 pub mod cleanup;

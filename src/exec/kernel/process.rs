@@ -4,7 +4,7 @@
 
 use super::state::{Ending, Tid, kernel};
 use super::sync::Op;
-use super::{cleanup, tasks, trail};
+use super::{backtrace, cleanup, tasks, trail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A function of C that accesses a device, as a vCPU (`glue/qemu/mmio.c`); zero: the
@@ -32,7 +32,7 @@ pub fn call(mut op: Op) -> isize {
         return op.attempt(state, tid).expect("a constructor does not wait");
     }
     if state.recording.is_some() {
-        state.threads[tid].frames = backtrace();
+        state.threads[tid].frames = backtrace::here();
     }
     set_running(false);
     trail::look();
@@ -80,7 +80,7 @@ pub fn exit(code: i32) -> ! {
     call(Op::Yield);
     let state = kernel();
     if state.recording.is_some() {
-        state.threads[state.current].frames = backtrace();
+        state.threads[state.current].frames = backtrace::here();
     }
     state.end(Ending::Exit(code));
     never()
@@ -88,7 +88,7 @@ pub fn exit(code: i32) -> ! {
 
 /// QEMU gives up: `abort` or a failed assertion.
 pub fn crash(what: String) -> ! {
-    let trace = backtrace();
+    let trace = backtrace::here();
     if !running() {
         eprintln!("{what} before main()");
         // SAFETY: the process ends.
@@ -101,39 +101,6 @@ pub fn crash(what: String) -> ! {
 /// What `gettid` says of a thread.
 pub fn task_id(tid: Tid) -> i32 {
     1000 + tid as i32
-}
-
-#[repr(C)]
-struct Unwind {
-    _opaque: [u8; 0],
-}
-
-unsafe extern "C" {
-    fn _Unwind_Backtrace(
-        each: extern "C" fn(*mut Unwind, *mut libc::c_void) -> i32,
-        argument: *mut libc::c_void,
-    ) -> i32;
-    fn _Unwind_GetIPInfo(context: *mut Unwind, exact: *mut i32) -> usize;
-}
-
-/// Where the calling thread is, innermost first: an address within the call, or the
-/// very instruction that faulted.
-pub fn backtrace() -> Vec<usize> {
-    extern "C" fn each(context: *mut Unwind, frames: *mut libc::c_void) -> i32 {
-        // SAFETY: the pointer is the vector below.
-        let frames = unsafe { &mut *frames.cast::<Vec<usize>>() };
-        let mut exact = 0;
-        // SAFETY: the unwinder's own context.
-        let at = unsafe { _Unwind_GetIPInfo(context, &mut exact) };
-        // A return address may be the first of the next function.
-        frames.push(if exact == 0 { at.wrapping_sub(1) } else { at });
-        // _URC_END_OF_STACK: enough.
-        if frames.len() < 128 { 0 } else { 5 }
-    }
-    let mut frames: Vec<usize> = Vec::with_capacity(128);
-    // SAFETY: `each` keeps to the protocol.
-    unsafe { _Unwind_Backtrace(each, (&raw mut frames).cast()) };
-    frames
 }
 
 /// Begins again without address space randomisation, so that runs are alike.

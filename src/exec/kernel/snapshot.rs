@@ -78,6 +78,7 @@ pub fn take(variables: &[(usize, usize)], storage: (usize, usize)) {
     for ((start, bytes), fresh) in arena::used().into_iter().zip([0, FRESH]) {
         ranges.push(range(start, start + bytes, fresh, true));
     }
+    ranges.extend(arena::stacks().map(|stack| range(stack.start, stack.end, 0, true)));
     for (start, end) in variables {
         // Whole pages are tracked, the rest is always copied.
         let (first, last) = (start.next_multiple_of(PAGE), end & !(PAGE - 1));

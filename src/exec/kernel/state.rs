@@ -84,7 +84,7 @@ pub enum Ending {
     Done,
     /// QEMU called `exit`.
     Exit(i32),
-    /// QEMU crashed: what it did, where (`process::backtrace`).
+    /// QEMU crashed: what it did, where (`backtrace::here`).
     Crash(String, Vec<usize>),
     /// More operations than the bound.
     Steps,

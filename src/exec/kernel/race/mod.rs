@@ -23,7 +23,7 @@ pub use edges::{after, before};
 pub use shadow::Kind;
 
 use super::state::{Tid, kernel};
-use super::{pair, process, tasks};
+use super::{backtrace, pair, process, tasks};
 use detector::{Detector, Sync};
 use shadow::{Addresses, Touch};
 use std::cell::UnsafeCell;
@@ -181,7 +181,7 @@ fn kept(site: usize) -> u32 {
     let held = &state.threads[state.current].held;
     let held = held.iter().map(|lock| name(here(*lock).1)).collect();
     let stacks = &mut races().stacks;
-    stacks.push(Stack { frames: process::backtrace(), held });
+    stacks.push(Stack { frames: backtrace::here(), held });
     stacks.len() as u32
 }
 

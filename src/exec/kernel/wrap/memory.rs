@@ -1,7 +1,7 @@
 //! malloc and mmap: the arena.
 
 use super::super::state::{Ending, kernel};
-use super::super::{arena, process, race, trail, uffd};
+use super::super::{arena, backtrace, process, race, trail, uffd};
 use super::set_errno;
 use libc::{c_int, c_void, off_t, size_t};
 use std::arch::naked_asm;
@@ -258,6 +258,6 @@ pub unsafe extern "C" fn __wrap_munlockall() -> c_int {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap___stack_chk_fail() -> ! {
-    kernel().end(Ending::Crash("stack smashed".into(), process::backtrace()));
+    kernel().end(Ending::Crash("stack smashed".into(), backtrace::here()));
     process::never()
 }
