@@ -100,7 +100,7 @@ pub fn lost(state: &Kernel) -> Option<Breach> {
     else {
         return None;
     };
-    let last = state.said.lines().last().unwrap_or("nothing").to_string();
+    let last = state.said.last_line(state.ended_by);
     let who = name(state, state.ended_by);
     let message = format!("the guest is lost: {who} ends QEMU with exit({code}) and says: {last}");
     Some(Breach::new(Rule::GuestLost, message))

@@ -188,7 +188,7 @@ fn arrive(
         (Some(Ending::Quiet), None) if state.threads[seer].returned.is_some() => {}
         (ending, exit) => {
             let ending = exit.map(Ending::Exit).or(ending).unwrap_or(Ending::Quiet);
-            return Err((ending, state.said.clone()));
+            return Err((ending, state.said.text().into()));
         }
     }
     // The main loop gives up the Big QEMU Lock, and nothing else, before it polls.

@@ -30,6 +30,7 @@ pub mod pick;
 pub mod pipe;
 pub mod process;
 pub mod race;
+pub mod said;
 pub mod shared;
 pub mod snapshot;
 pub mod socket;

@@ -6,6 +6,7 @@
 //! Must not know: which side is which QEMU.
 
 use super::context::{Context, Stack};
+use super::said::Said;
 use super::state::{Ending, Kernel, Stall, Thread, Tid, kernel};
 use super::uffd::Faults;
 use super::{file, process, shared, sync, tasks};
@@ -26,7 +27,7 @@ pub struct Part {
     pub faults: Faults,
     pub bql: usize,
     pub stall: Option<Stall>,
-    pub said: String,
+    pub said: Said,
     /// It has called `exit`.
     pub exit: Option<(Tid, i32)>,
 }
@@ -265,18 +266,18 @@ impl Kernel {
 
     /// What was said, by side if there are two.
     pub fn logs(&self) -> Vec<(Option<&'static str>, &str)> {
-        let Some(pair) = &self.pair else { return vec![(None, &self.said)] };
+        let Some(pair) = &self.pair else { return vec![(None, self.said.text())] };
         let mut prefixes = [pair.here.prefix, pair.there.prefix];
         if self.side != 0 {
             prefixes.reverse();
         }
         let names = prefixes.map(|prefix| Some(prefix.trim_end_matches('/')));
-        names.into_iter().zip(self.both_said()).collect()
+        names.into_iter().zip(self.both_said().map(Said::text)).collect()
     }
 
-    /// What each side has said.
-    pub fn both_said(&self) -> [&str; 2] {
-        let there = self.pair.as_ref().map_or("", |pair| &pair.there.said);
+    /// What each side has said; the same twice if there is one.
+    pub fn both_said(&self) -> [&Said; 2] {
+        let there = self.pair.as_ref().map_or(&self.said, |pair| &pair.there.said);
         if self.side == 0 { [&self.said, there] } else { [there, &self.said] }
     }
 }

@@ -12,6 +12,7 @@ use super::freed::Written;
 pub use super::key::{Key, Waits};
 use super::nesting::Nesting;
 use super::pair::{self, Pair};
+use super::said::Said;
 use super::sync::Op;
 use super::trail::Trail;
 use super::uffd::Faults;
@@ -169,7 +170,7 @@ pub struct Kernel {
     /// Operations so far.
     pub steps: u64,
     /// What QEMU said on standard output and error.
-    pub said: String,
+    pub said: Said,
     /// What may happen out of turn.
     pub choices: Choices,
     /// Bytes that the operation at hand is about at most.

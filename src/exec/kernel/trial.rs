@@ -6,6 +6,7 @@
 
 use super::boot::{self, Image};
 use super::choices::Choices;
+use super::said::Said;
 use super::state::{Ending, kernel};
 use super::tasks::{self, Strategy};
 use super::{pair, process, race, snapshot};
@@ -91,10 +92,10 @@ pub unsafe extern "C" fn bqlcheck_trial(
         let state = kernel();
         let ending = state.over.clone().unwrap_or(Ending::Quiet);
         let text = match paired {
-            false => format!("{} {:?}{}", ended(image, &ending), state.said, broken(image)),
+            false => format!("{} {:?}{}", ended(image, &ending), state.said.text(), broken(image)),
             true => {
                 let exits = state.exits().map(|exit| exit.map_or("-".into(), |e| e.1.to_string()));
-                let [first, second] = state.both_said();
+                let [first, second] = state.both_said().map(Said::text);
                 let codes = exits.join(" ");
                 let broken = broken(image);
                 format!("{} {codes} {first:?} {second:?}{broken}", ended(image, &ending))

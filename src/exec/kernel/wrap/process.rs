@@ -43,9 +43,7 @@ pub unsafe extern "C" fn bqlcheck_message(_: c_int, said: *const u8, length: siz
     // SAFETY: the caller's text.
     let said = unsafe { std::slice::from_raw_parts(said, length) };
     let state = kernel();
-    if state.said.len() < 4 << 20 {
-        state.said.push_str(&String::from_utf8_lossy(said));
-    }
+    state.said.push(state.current, &String::from_utf8_lossy(said));
 }
 
 const FUTEX_WAIT: c_long = 0;

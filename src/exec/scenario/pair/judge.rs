@@ -110,6 +110,6 @@ fn stuck() -> bool {
 fn exited(side: usize) -> Option<String> {
     let state = kernel();
     let (tid, code) = state.exits()[side]?;
-    let said = state.both_said()[side].lines().last().unwrap_or("nothing").to_string();
+    let said = state.both_said()[side].last_line(tid);
     Some(format!("{} ends with exit({code}) and says: {said}", judge::name(state, tid)))
 }
