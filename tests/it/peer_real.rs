@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The QEMUs that are to be had, with their versions.
-fn qemus() -> Vec<(PathBuf, Version)> {
+pub fn qemus() -> Vec<(PathBuf, Version)> {
     // Where scripts/exec-check has one built.
     let built = "target/qemu/build-10.0/qemu-system-x86_64";
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join(built);
@@ -42,7 +42,7 @@ fn qemus() -> Vec<(PathBuf, Version)> {
     found
 }
 
-struct Monitored {
+pub struct Monitored {
     out: UnixStream,
     lines: BufReader<UnixStream>,
 }
@@ -84,13 +84,13 @@ impl Monitored {
         }
     }
 
-    fn execute(&mut self, command: &str, arguments: Value) -> Value {
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Value {
         let answer = self.answer("execute", command, arguments).expect("QEMU lives");
         answer.get("return").unwrap_or_else(|| panic!("{command}: {answer}")).clone()
     }
 
     /// Waits until the migration is in a state; panics where it cannot come.
-    fn wait_for(&mut self, wanted: &str) {
+    pub fn wait_for(&mut self, wanted: &str) {
         let started = Instant::now();
         loop {
             let answer = self.execute("query-migrate", json!({}));
@@ -105,16 +105,16 @@ impl Monitored {
 }
 
 /// A real QEMU with nothing in it but 16 pages.
-struct Qemu {
+pub struct Qemu {
     process: Child,
-    folder: PathBuf,
-    monitor: Monitored,
+    pub folder: PathBuf,
+    pub monitor: Monitored,
     /// A second monitor: the first may be stuck on a missing page.
     other: Monitored,
 }
 
 impl Qemu {
-    fn start(binary: &Path, name: &str, capabilities: &[&str]) -> Self {
+    pub fn start(binary: &Path, name: &str, capabilities: &[&str]) -> Self {
         let folder = format!("bqlcheck-peer-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -140,12 +140,12 @@ impl Qemu {
         qemu
     }
 
-    fn uri(&self, name: &str) -> String {
+    pub fn uri(&self, name: &str) -> String {
         format!("unix:{}", self.folder.join(name).display())
     }
 
     /// A connection to where it listens.
-    fn connect(&self, name: &str) -> Socket {
+    pub fn connect(&self, name: &str) -> Socket {
         Socket::new(UnixStream::connect(self.folder.join(name)).expect("QEMU listens"))
     }
 
@@ -156,14 +156,14 @@ impl Qemu {
     }
 
     /// Whether its memory is the peers' guest's.
-    fn has_memory(&mut self) -> bool {
+    pub fn has_memory(&mut self) -> bool {
         let file = self.folder.join("memory");
         self.monitor.execute("pmemsave", json!({"val": 0, "size": 65536, "filename": file}));
         let memory = std::fs::read(file).expect("saved");
         memory == (0..16).flat_map(|n| [n; 4096]).collect::<Vec<u8>>()
     }
 
-    fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         self.monitor.execute("query-status", json!({}))["running"] == true
     }
 }
@@ -179,7 +179,7 @@ impl Drop for Qemu {
 const POSTCOPY: [&str; 2] = ["postcopy-ram", "return-path"];
 const PREEMPT: [&str; 3] = ["postcopy-ram", "return-path", "postcopy-preempt"];
 
-fn nothing() -> std::io::Result<Box<dyn Wire + Send>> {
+pub fn nothing() -> std::io::Result<Box<dyn Wire + Send>> {
     Err(std::io::ErrorKind::NotFound.into())
 }
 

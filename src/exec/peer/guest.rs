@@ -93,6 +93,15 @@ impl Guest {
         }
     }
 
+    /// What was in a page that the guest writes to once it has been sent: data where
+    /// it becomes zero, and now and then zero where it becomes data.
+    pub(super) fn earlier(&self, block: usize, page: usize) -> Content {
+        match self.blocks[block].pages[page] {
+            byte if byte != 0 && page % 2 == 1 => Content::Zero,
+            byte => Content::Data(vec![byte ^ 0x80; TARGET_PAGE_SIZE]),
+        }
+    }
+
     /// `qemu_savevm_state_complete_precopy_non_iterable`.
     pub(super) fn device_items(&self) -> Vec<Item> {
         let items = self.devices.iter().map(|device| {

@@ -3,15 +3,18 @@
 //! where a real one waits and gives up where a real one gives up.
 //!
 //! A real source is two threads, the migration thread and the return path's;
-//! so is this one: `Source` and `return_path`, with a `State` between them.
+//! so is this one: `Source` and `return_path`, with a `State` between them. With
+//! multifd each channel has a thread besides.
 //!
 //! Must not know: who carries the bytes (`Wire`), or what a thread is (`Shared`).
 
 mod destination;
 mod guest;
 mod hostile;
+mod multifd;
 mod output;
 mod return_path;
+mod script;
 mod source;
 mod state;
 mod wire;
@@ -19,8 +22,10 @@ mod wire;
 pub use destination::{Asks, Destination};
 pub use guest::{Block, Device, Guest};
 pub use hostile::Hostile;
+pub use multifd::{Sending, multifd_send_thread};
 pub use return_path::return_path;
-pub use source::{Connect, Script, Source};
+pub use script::Script;
+pub use source::{Connect, Source};
 pub use state::{Monitor, ReturnPath, Shared, State, Status};
 pub use wire::{Incoming, Wire};
 

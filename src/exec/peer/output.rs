@@ -43,6 +43,11 @@ impl<W: Wire> Output<W> {
         self.error.as_deref()
     }
 
+    /// `qemu_file_set_error`: the first one stays.
+    pub fn fail(&mut self, error: String) {
+        self.error.get_or_insert(error);
+    }
+
     /// `qemu_file_shutdown`.
     pub fn shutdown(&mut self) {
         self.wire.shutdown();

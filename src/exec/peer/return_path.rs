@@ -3,7 +3,7 @@
 
 use super::guest::Guest;
 use super::output::Output;
-use super::source::Script;
+use super::script::Script;
 use super::state::{ReturnPath, Shared, State, Status};
 use super::wire::{Incoming, Wire};
 use crate::sim::Version;

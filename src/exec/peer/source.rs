@@ -5,64 +5,22 @@
 use super::Outcome;
 use super::guest::Guest;
 use super::output::Output;
+use super::script::Script;
 use super::state::{PACKAGED_LOADED, ReturnPath, Shared, State, Status};
 use super::wire::Wire;
 use crate::sim::Version;
-use crate::sim::stream::{Command, Item, Page, PageSizes, Ram, SectionType, TARGET_PAGE_SIZE};
+use crate::sim::stream::{
+    Command, Content, Item, Page, PageSizes, Ram, SectionType, TARGET_PAGE_SIZE,
+};
 
 /// Makes the preempt channel's connection, when one is due.
 pub type Connect<'a> = &'a mut dyn FnMut() -> std::io::Result<Box<dyn Wire + Send>>;
 
-/// What a source does where a real one's choice depends on time and load.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Script {
-    pub version: Version,
-    pub return_path: bool,
-    pub postcopy: bool,
-    pub preempt: bool,
-    /// Pages of the precopy pass, before it goes over to postcopy.
-    pub precopy_pages: usize,
-    /// Of these, pages that the guest dirties again: block and page.
-    pub redirtied: Vec<(usize, usize)>,
-    /// Pages in a section of ram.
-    pub section_pages: usize,
-    /// In postcopy, the last so many pages go out with SECTION_END.
-    pub threshold: usize,
-    /// `migrate-pause` after so many pages in postcopy on the main channel.
-    pub pause_after: Option<usize>,
-}
-
-impl Script {
-    /// A plain precopy of this version.
-    pub fn precopy(version: Version) -> Self {
-        Self {
-            version,
-            return_path: true,
-            postcopy: false,
-            preempt: false,
-            precopy_pages: 0,
-            redirtied: Vec::new(),
-            section_pages: 4,
-            threshold: 0,
-            pause_after: None,
-        }
-    }
-
-    /// A postcopy of this version, after one pass over so many pages.
-    pub fn postcopy(version: Version, precopy_pages: usize) -> Self {
-        Self { postcopy: true, precopy_pages, ..Self::precopy(version) }
-    }
-
-    fn old(&self) -> bool {
-        self.version == Version::V7_2
-    }
-}
-
 /// The migration thread.
 pub struct Source<'a, S> {
     guest: &'a Guest,
-    script: &'a Script,
-    shared: &'a S,
+    pub(super) script: &'a Script,
+    pub(super) shared: &'a S,
     /// `last_sent_block` of the main channel.
     last_sent: Option<usize>,
     /// `last_seen_block`, `last_page`: where the search goes on.
@@ -72,13 +30,16 @@ pub struct Source<'a, S> {
     /// In postcopy, on the main channel.
     sent: usize,
     pause_after: Option<usize>,
+    /// In precopy, the guest has written to the redirtied pages.
+    rewritten: bool,
 }
 
 impl<'a, S: Shared> Source<'a, S> {
     pub fn new(guest: &'a Guest, script: &'a Script, shared: &'a S) -> Self {
         let pause_after = script.pause_after;
         let (last_sent, place, preempt, sent) = (None, (0, 0), None, 0);
-        Self { guest, script, shared, last_sent, place, preempt, sent, pause_after }
+        let rewritten = false;
+        Self { guest, script, shared, last_sent, place, preempt, sent, pause_after, rewritten }
     }
 
     /// A migration over a new connection; `State::open_return_path` comes
@@ -91,15 +52,13 @@ impl<'a, S: Shared> Source<'a, S> {
         self.setup(&mut out);
         if self.script.postcopy {
             self.section(&mut out, SectionType::Part, self.script.precopy_pages);
-            self.shared.with(|state| {
-                self.script.redirtied.iter().for_each(|(block, n)| state.dirty[*block][*n] = true);
-            });
+            self.dirty_again();
             return match self.postcopy_start(&mut out, connect) {
                 Ok(()) => self.postcopy(out),
                 Err(wrong) => Outcome::Failed(wrong),
             };
         }
-        while out.error().is_none() && self.pending() > 0 {
+        while out.error().is_none() && (self.pending() > 0 || self.rewrites()) {
             self.section(&mut out, SectionType::Part, self.script.section_pages);
         }
         if let Some(error) = out.error() {
@@ -162,6 +121,32 @@ impl<'a, S: Shared> Source<'a, S> {
         self.shared.with(|state| state.pending())
     }
 
+    /// The guest writes to the redirtied pages, once, when all have been sent.
+    fn rewrites(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.rewritten, true);
+        first && self.dirty_again()
+    }
+
+    fn dirty_again(&self) -> bool {
+        let pages = &self.script.redirtied;
+        self.shared
+            .with(|state| pages.iter().for_each(|(block, n)| state.dirty[*block][*n] = true));
+        !pages.is_empty()
+    }
+
+    pub(super) fn block(&self, block: usize) -> String {
+        self.guest.blocks[block].idstr.clone()
+    }
+
+    /// What is in a page now.
+    pub(super) fn content(&self, block: usize, page: usize) -> Content {
+        let later = !self.script.postcopy && !self.rewritten;
+        if later && self.script.redirtied.contains(&(block, page)) {
+            return self.guest.earlier(block, page);
+        }
+        self.guest.content(block, page)
+    }
+
     fn open_preempt(&mut self, connect: Connect) -> bool {
         let Ok(wire) = connect() else { return false };
         if self.script.old() {
@@ -186,6 +171,8 @@ impl<'a, S: Shared> Source<'a, S> {
         }
         out.put(&self.guest.ram(SectionType::Start));
         out.put(&Item::Ram(Ram::MemSize(self.guest.block_headers())));
+        // Of either kind.
+        self.multifd_sync(out);
         out.put(&Item::Ram(Ram::Eos));
         out.flush();
         out.put(&self.guest.ram_footer());
@@ -198,6 +185,9 @@ impl<'a, S: Shared> Source<'a, S> {
             if out.error().is_some() || !self.find_and_save(out) {
                 break;
             }
+        }
+        if self.script.old() {
+            self.multifd_sync(out);
         }
         out.put(&Item::Ram(Ram::Eos));
         out.flush();
@@ -222,14 +212,22 @@ impl<'a, S: Shared> Source<'a, S> {
             state.clear_dirty(block, page);
             Some((block, page, false))
         });
+        if !self.script.old() && found.is_none_or(|(block, page, _)| (block, page) < place) {
+            // `find_dirty_block`: at the end of the list.
+            self.multifd_sync(out);
+        }
         let Some((block, page, asked)) = found else { return false };
         self.place = (block, page + 1);
+        if self.multifd_save(out, block, page) {
+            return true;
+        }
+        let content = self.content(block, page);
         let record = |continues| {
             Item::Ram(Ram::Page(Page {
                 block: self.guest.blocks[block].idstr.as_str().into(),
                 continues,
                 offset: (page * TARGET_PAGE_SIZE) as u64,
-                content: self.guest.content(block, page),
+                content,
             }))
         };
         match &mut self.preempt {

@@ -3,6 +3,7 @@
 //! Must not know: who waits for what.
 
 use super::guest::Guest;
+use super::multifd::Sending;
 use super::wire::Wire;
 use crate::sim::stream::{ReceivedBitmap, TARGET_PAGE_SIZE};
 use std::collections::VecDeque;
@@ -48,6 +49,7 @@ pub struct State {
     pub bitmaps_wanted: usize,
     /// `postcopy_qemufile_src`, until the thread that writes to it takes it.
     pub preempt: Option<Box<dyn Wire + Send>>,
+    pub multifd: Sending,
     /// `last_req_rb`.
     pub(super) last_block: Option<usize>,
 }
@@ -64,6 +66,7 @@ impl State {
             dirty: guest.blocks.iter().map(|block| vec![true; block.pages.len()]).collect(),
             bitmaps_wanted: 0,
             preempt: None,
+            multifd: Sending::default(),
             last_block: None,
         }
     }

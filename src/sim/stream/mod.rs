@@ -1,5 +1,5 @@
-//! The bytes of a migration: QEMU's stream, its packages, the preempt channel
-//! and the return path, read and written. What is written is, byte for byte,
+//! The bytes of a migration: QEMU's stream, its packages, the preempt channel,
+//! multifd channels and the return path, read and written. What is written is, byte for byte,
 //! what was read.
 //! Must not know: who carries the bytes, or what becomes of a page.
 
@@ -9,6 +9,7 @@ mod command;
 mod configuration;
 mod input;
 mod item;
+mod multifd;
 mod ram;
 mod reader;
 mod reply;
@@ -18,6 +19,9 @@ pub use broken::{Broken, Kind};
 pub use command::{Command, PageSizes};
 pub use configuration::{Configuration, Subsection};
 pub use item::{Identity, Item, Section, SectionType};
+pub use multifd::{
+    MULTIFD_FLAG_SYNC, MULTIFD_MAGIC, MULTIFD_PAGES, MultifdInit, MultifdPacket, MultifdReader,
+};
 pub use ram::{BlockHeader, Content, Layout, Page, Ram};
 pub use reader::Reader;
 pub use reply::{Replies, Reply};
