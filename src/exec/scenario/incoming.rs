@@ -3,7 +3,10 @@
 
 use super::board::Board;
 use super::channel::{Channel, listens};
+use super::guest::{Memory, PAGE};
+use super::multifd;
 use super::network::{self, Break, Slow};
+use super::pair::judge::stuck;
 use super::qmp::Qmp;
 use super::story::Story;
 use super::task::{act, add};
@@ -62,9 +65,17 @@ pub fn boot(incoming: &Incoming) -> Result<Qmp, String> {
     if script.return_path {
         capabilities.push(on("return-path"));
     }
+    if script.multifd > 0 {
+        capabilities.push(on("multifd"));
+        qmp.command("migrate-set-parameters", multifd::parameters())?;
+    }
+    if !script.postcopy {
+        // Nothing registers it; what it has before is zero.
+        Memory::fill(vec![0; incoming.guest.blocks[0].pages.len()]);
+    }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     qmp.command("migrate-incoming", json!({ "uri": format!("unix:{INCOMING}") }))?;
-    if incoming.breaks != Break::Never {
+    if script.postcopy && incoming.breaks != Break::Never {
         qmp.begin_out_of_band(RECOVER.0, recover())?;
     }
     Ok(qmp)
@@ -81,6 +92,8 @@ pub struct Running {
     pub incoming: Incoming,
     pub monitor: Qmp,
     contract: Contract,
+    /// Of a precopy.
+    memory: Option<Memory>,
     now: Mutex<Option<Boards>>,
 }
 
@@ -88,8 +101,18 @@ pub struct Running {
 type Boards = (Arc<Board<Story>>, Arc<Board<State>>);
 
 impl Running {
-    pub fn new(incoming: Incoming, monitor: Qmp, contract: Contract) -> Running {
-        Running { incoming, monitor, contract, now: Mutex::new(None) }
+    /// # Errors
+    /// If the guest's memory was not found.
+    pub fn new(
+        incoming: Incoming,
+        monitor: Qmp,
+        contract: Contract,
+    ) -> std::result::Result<Running, String> {
+        let memory = Memory::filled(0);
+        if memory.is_none() && !incoming.script.postcopy {
+            return Err("the guest's memory is not where it should be".into());
+        }
+        Ok(Running { incoming, monitor, contract, memory, now: Mutex::new(None) })
     }
 
     fn look<R>(&self, look: impl FnOnce(&Story, &State) -> R) -> R {
@@ -112,14 +135,20 @@ impl Running {
         // Until the source has sent the package, the guest is safe with it.
         // In postcopy-device the source can still take the guest back.
         let postcopy = !matches!(source.status, Status::Active | Status::PostcopyDevice);
-        if postcopy {
+        if postcopy || story.source == Some(Outcome::Completed) {
             all.extend(judge::lost(state));
         }
         let done = story.finished() && story.vcpus_done == self.incoming.vcpus;
         match (&state.over, &story.source) {
             (Some(Ending::Quiet), _) if done => {
-                all.extend(self.incoming.compare());
+                all.extend(self.incoming.compare(self.memory.as_ref()));
                 all.extend(judge::never_joined(state));
+            }
+            // The source has failed, and a thread waits for what cannot come.
+            (Some(Ending::Quiet), Some(Outcome::Failed(_)))
+                if self.incoming.script.multifd > 0 && stuck() =>
+            {
+                all.push(judge::hang(state, names));
             }
             (Some(Ending::Quiet), Some(Outcome::Failed(why))) => {
                 let here = story.statuses.last().map_or("none", String::as_str);
@@ -173,14 +202,18 @@ impl Scenario for Running {
 
 impl Incoming {
     /// The guest's memory, page by page, with what the source had.
-    fn compare(&self) -> Option<Breach> {
+    fn compare(&self, memory: Option<&Memory>) -> Option<Breach> {
         let (start, bytes) = kernel().faults.largest;
         let pages = &self.guest.blocks[0].pages;
-        if bytes == 0 && self.script.postcopy {
+        let (start, many) = match memory {
+            Some(memory) => (memory.address(0), pages.len()),
+            None => (start, bytes / PAGE),
+        };
+        if many == 0 {
             return Some(Breach::new(Rule::GuestLost, "no memory was registered"));
         }
-        let differs = |page: &usize| uffd::page(start + page * 4096) != [pages[*page]; 4096];
-        let page = (0..bytes / 4096).find(differs)?;
+        let differs = |page: &usize| uffd::page(start + page * PAGE) != [pages[*page]; PAGE];
+        let page = (0..many).find(differs)?;
         let message = format!("page {page} is not what the source sent");
         Some(Breach::new(Rule::GuestLost, message))
     }
@@ -206,6 +239,13 @@ impl Incoming {
         {
             let (this, story, qmp) = (self.clone(), story.clone(), monitor.clone());
             add("management", move || this.management(&story, qmp.clone()));
+        }
+        for nth in 0..self.script.multifd {
+            let (script, state, story, wire) =
+                (self.script.clone(), state.clone(), story.clone(), wire.clone());
+            add(&format!("source multifd {nth}"), move || {
+                multifd::channel(nth, &script, &state, &story, &wire);
+            });
         }
         if self.breaks != Break::Never {
             let (breaks, state, story, wire) =
@@ -239,17 +279,19 @@ impl Incoming {
         let mut listener = INCOMING;
         loop {
             // The first of the list is the main channel.
-            let channel = match Channel::connect(listener) {
-                Ok(channel) => channel,
+            let channels = match multifd::connect(listener, &self.script) {
+                Ok(channels) => channels,
                 Err(error) => return story.with(|story| story.wrong.push(error.to_string())),
             };
+            let channel = channels[0];
             let mut preempt = || -> std::io::Result<Box<dyn Wire + Send>> {
                 let channel = Channel::connect(listener)?;
                 wires.with(|wires| wires.push(channel));
                 Ok(Box::new(channel))
             };
             state.with(State::open_return_path);
-            wires.with(|wires| *wires = vec![channel]);
+            story.with(|story| story.multifd = channels[1..].to_vec());
+            wires.with(|wires| *wires = channels);
             let outcome = if listener == INCOMING {
                 let slow = Slow {
                     channel,
@@ -263,7 +305,11 @@ impl Incoming {
                 source.recover(channel, &mut preempt)
             };
             if outcome != Outcome::Paused {
-                wires.with(std::mem::take).into_iter().for_each(Channel::close);
+                state.with(|state| state.multifd.exit(Ok(())));
+                // Each multifd channel is closed by its thread.
+                let mut open = wires.with(std::mem::take);
+                open.retain(|wire| story.look(|story| !story.multifd.contains(wire)));
+                open.into_iter().for_each(Channel::close);
                 story.with(|story| story.source = Some(outcome));
                 return self.rest(story);
             }

@@ -6,6 +6,7 @@ pub mod board;
 pub mod channel;
 pub mod guest;
 pub mod incoming;
+pub mod multifd;
 pub mod network;
 pub mod outgoing;
 pub mod pair;
@@ -95,6 +96,7 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
     let plan = ALL.iter().find(|plan| plan.name == name)?;
     let version = Version::of_qemu(version);
     let script = match plan.postcopy {
+        None if plan.multifd => multifd::script(Script::precopy(version)),
         None => Script::precopy(version),
         Some(pages) => Script { preempt: plan.preempt, ..Script::postcopy(version, pages) },
     };
@@ -222,7 +224,7 @@ impl Setup {
         let monitor = monitor.ok_or("boot did not come to an end")??;
         Ok(match self.side {
             Side::Destination(incoming) => {
-                Arc::new(incoming::Running::new(incoming, monitor, self.contract))
+                Arc::new(incoming::Running::new(incoming, monitor, self.contract)?)
             }
             Side::Source(outgoing) => Arc::new(outgoing::Running::new(outgoing, monitor)?),
         })

@@ -13,6 +13,9 @@ use crate::exec::peer::{State, Status, Wire};
 /// In nanoseconds: shorter than any of the timers that QEMU has then.
 const MOMENT: u64 = 1_000_000;
 
+/// Places to switch that somebody may wait for before it fails at any step.
+const LONG: usize = 300;
+
 /// One of so many pieces of the stream is late.
 const SLOW: usize = 4;
 
@@ -32,6 +35,10 @@ pub enum Break {
     Twice,
     /// Anywhere after the source has gone over to postcopy.
     Anywhere,
+    /// At any step after the source has connected.
+    Anytime,
+    /// The same for one connection of several.
+    One,
 }
 
 impl Break {
@@ -90,6 +97,18 @@ impl Wire for Slow {
     }
 }
 
+/// Fails once, for all connections or one of them.
+fn fail_early(one: bool, story: &Board<Story>, wires: &Board<Vec<Channel>>) {
+    wires.wait(|wires| (!wires.is_empty()).then_some(()));
+    dawdle(LONG);
+    let mut all = wires.with(|wires| wires.clone());
+    if one && !all.is_empty() {
+        all = vec![all[choose(all.len())]];
+    }
+    all.iter().for_each(Channel::cut);
+    story.with(|story| story.cut |= !all.is_empty());
+}
+
 /// Fails once.
 pub fn fail(
     breaks: Break,
@@ -97,6 +116,9 @@ pub fn fail(
     story: &Board<Story>,
     wires: &Board<Vec<Channel>>,
 ) {
+    if matches!(breaks, Break::Anytime | Break::One) {
+        return fail_early(breaks == Break::One, story, wires);
+    }
     let device = breaks == Break::Anywhere;
     state.wait(|state| match state.status {
         Status::PostcopyActive => Some(()),
@@ -110,7 +132,7 @@ pub fn fail(
         }
         Break::Unasked => story.wait(|story| story.runs.then_some(())),
         Break::Resting => rest(),
-        Break::Anywhere | Break::Never => {}
+        Break::Anywhere | Break::Anytime | Break::One | Break::Never => {}
     }
     dawdle(40);
     if story.with(|story| story.source.is_some()) {

@@ -2,6 +2,7 @@
 //! Must not know: what counts as a finding.
 
 use super::board::Board;
+use super::channel::Channel;
 use crate::exec::peer::{Outcome, Shared, State};
 
 /// The story of one execution.
@@ -13,6 +14,8 @@ pub struct Story {
     pub recovers: bool,
     /// The network was cut.
     pub cut: bool,
+    /// The source's multifd channels.
+    pub multifd: Vec<Channel>,
     /// What the source came to.
     pub source: Option<Outcome>,
     /// The destination's statuses in order.

@@ -24,6 +24,8 @@ pub struct Plan {
     pub hasty: bool,
     /// A second channel for pages that were asked for.
     pub preempt: bool,
+    /// Channels for pages alone.
+    pub multifd: bool,
     pub devices: u32,
     /// The stream is not a source's.
     pub hostile: Option<Hostile>,
@@ -36,13 +38,14 @@ const fn plan(name: &'static str, breaks: Break) -> Plan {
         breaks,
         hasty: false,
         preempt: false,
+        multifd: false,
         devices: HANDLERS,
         hostile: None,
     }
 }
 
 /// One after the other.
-pub const ALL: [Plan; 14] = [
+pub const ALL: [Plan; 17] = [
     Plan { postcopy: None, ..plan("precopy", Break::Never) },
     plan("postcopy", Break::Never),
     plan("postcopy-recover", Break::Running),
@@ -58,4 +61,7 @@ pub const ALL: [Plan; 14] = [
     Plan { hostile: Some(Hostile::DeviceInPostcopy), ..plan("hostile-section", Break::Never) },
     Plan { preempt: true, ..plan("postcopy-preempt", Break::Never) },
     Plan { preempt: true, ..plan("postcopy-preempt-recover", Break::Resting) },
+    Plan { multifd: true, postcopy: None, ..plan("multifd", Break::Never) },
+    Plan { multifd: true, postcopy: None, ..plan("multifd-break", Break::One) },
+    Plan { multifd: true, postcopy: None, ..plan("multifd-break-anytime", Break::Anytime) },
 ];

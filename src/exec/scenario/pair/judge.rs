@@ -97,7 +97,7 @@ impl Stage {
 
 /// Whether a thread that was begun for the migration waits still, and not for time, or
 /// any waits for a lock or with one.
-fn stuck() -> bool {
+pub fn stuck() -> bool {
     let waits = |thread: &Thread| match thread.waits.first() {
         Some(Key::Mutex(_)) => true,
         Some(_) => thread.deadline.is_none() && (!thread.idle || !thread.held.is_empty()),
