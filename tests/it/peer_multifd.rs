@@ -3,11 +3,16 @@
 
 use crate::peer::{Socket, guest, run};
 use crate::peer_real::{Qemu, nothing, qemus};
-use bqlcheck::exec::peer::{Monitor, Outcome, Script, Shared, Source, State, multifd_send_thread};
+use bqlcheck::exec::peer::{
+    Asks, Destination, Monitor, Outcome, Received, Receiving, Script, Shared, Source, State, Wire,
+    multifd_recv_thread, multifd_send_thread,
+};
 use bqlcheck::sim::Version;
-use bqlcheck::sim::stream::{Item, Layout, MultifdReader, Ram, Reader};
+use bqlcheck::sim::stream::{Content, Item, Layout, MultifdReader, Ram, Reader};
 use serde_json::json;
 use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 const MULTIFD: [&str; 2] = ["return-path", "multifd"];
 
@@ -32,6 +37,77 @@ fn send(version: Version, main: Socket, channels: [Socket; 2]) -> Outcome {
         shared.with(|state| state.multifd.exit(Ok(())));
         ended
     })
+}
+
+/// A destination on all of its threads; what it came to, and with which pages.
+fn receive(version: Version, main: Socket, channels: [Socket; 2]) -> (Outcome, Vec<u8>) {
+    let shared = Arc::new(Monitor::new(Receiving::of(2)));
+    let mut destination = Destination::new(Asks::default());
+    destination.multifd = Some(Received::new(&script(version), shared.clone()));
+    let ended = std::thread::scope(|scope| {
+        for (nth, wire) in channels.iter().enumerate() {
+            let (shared, wire) = (&*shared, wire.twin());
+            scope.spawn(move || multifd_recv_thread(shared, nth, wire));
+        }
+        let back = main.twin();
+        let ended = destination.load(main, back);
+        shared.with(Receiving::exit);
+        channels.iter().for_each(|wire| wire.twin().shutdown());
+        ended
+    });
+    let byte = |page: &Option<Content>| match page {
+        Some(Content::Zero) => 0,
+        Some(Content::Data(bytes)) if bytes.iter().all(|byte| *byte == bytes[0]) => bytes[0],
+        _ => 0xff,
+    };
+    (ended, destination.blocks["ram"].iter().map(byte).collect())
+}
+
+#[test]
+fn multifd_between_two_peers() {
+    for version in [Version::V7_2, Version::V10_0, Version::V10_2] {
+        let [main, one, two] = [0; 3].map(|_| Socket::pair());
+        let (sent, (loaded, pages)) = std::thread::scope(|scope| {
+            let sending = scope.spawn(move || send(version, main.0, [one.0, two.0]));
+            let loaded = receive(version, main.1, [one.1, two.1]);
+            (sending.join().expect("no panic"), loaded)
+        });
+        assert_eq!((sent, loaded), (Outcome::Completed, Outcome::Completed), "{version:?}");
+        assert_eq!(pages, (0..16).collect::<Vec<u8>>(), "{version:?}");
+    }
+}
+
+#[test]
+fn a_destination_gives_up_when_a_channel_ends() {
+    let [main, one, two] = [0; 3].map(|_| Socket::pair());
+    let (_, (loaded, _)) = std::thread::scope(|scope| {
+        let sending = scope.spawn(move || send(Version::V10_0, main.0, [one.0, two.0]));
+        one.1.twin().shutdown();
+        let loaded = receive(Version::V10_0, main.1, [one.1, two.1]);
+        (sending.join().expect("no panic"), loaded)
+    });
+    assert!(matches!(&loaded, Outcome::Failed(_)), "{loaded:?}");
+}
+
+#[test]
+fn a_real_source_sends_multifd() {
+    for (binary, version) in qemus() {
+        let name = format!("multifd-source-{version:?}");
+        let mut qemu = Qemu::start(&binary, &name, &MULTIFD);
+        let uri = qemu.uri("main");
+        qemu.monitor.execute("migrate-incoming", json!({"uri": uri}));
+        let [main, one, two] = [0; 3].map(|_| qemu.connect("main"));
+        assert_eq!(send(version, main, [one, two]), Outcome::Completed, "{name}");
+        qemu.monitor.wait_for("completed");
+        let listener = UnixListener::bind(qemu.folder.join("out")).expect("a socket");
+        let uri = qemu.uri("out");
+        qemu.monitor.execute("migrate", json!({"uri": uri}));
+        let [main, one, two] = [0; 3].map(|_| Socket::new(listener.accept().expect("comes").0));
+        let (loaded, pages) = receive(version, main, [one, two]);
+        assert_eq!(loaded, Outcome::Completed, "{name}");
+        qemu.monitor.wait_for("completed");
+        assert_eq!(pages, (0..16).collect::<Vec<u8>>(), "{name}");
+    }
 }
 
 #[test]

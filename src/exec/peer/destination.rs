@@ -3,13 +3,13 @@
 //! Must not know: what the source's other end is.
 
 use super::Outcome;
+use super::multifd_recv::{Blocks, Received};
 use super::wire::{Incoming, Wire};
 use crate::sim::PostcopyState;
 use crate::sim::stream::{
-    Command, Content, Item, Layout, MIGRATION_RESUME_ACK_VALUE, Page, Ram, Reader, ReceivedBitmap,
-    Reply, TARGET_PAGE_SIZE,
+    Command, Item, Layout, MIGRATION_RESUME_ACK_VALUE, Page, Ram, Reader, ReceivedBitmap, Reply,
+    TARGET_PAGE_SIZE,
 };
-use std::collections::BTreeMap;
 
 /// What the guest of the destination asks for once it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Asks {
 pub struct Destination<W> {
     asks: Asks,
     /// Pages that are there, a block a row.
-    pub blocks: BTreeMap<String, Vec<Option<Content>>>,
+    pub blocks: Blocks,
     /// Everything that came, packages unpacked.
     pub items: Vec<Item>,
     state: PostcopyState,
@@ -41,6 +41,8 @@ pub struct Destination<W> {
     /// Called when the guest is about to run (`loadvm_postcopy_handle_run_bh`,
     /// `process_incoming_migration_bh`).
     pub starts: Option<Box<dyn Fn() + Send>>,
+    /// Pages come on channels of their own.
+    pub multifd: Option<Received>,
 }
 
 /// Whether there is more to come.
@@ -55,7 +57,7 @@ impl<W: Wire> Destination<W> {
     pub fn new(asks: Asks) -> Self {
         Self {
             asks,
-            blocks: BTreeMap::new(),
+            blocks: Blocks::new(),
             items: Vec::new(),
             state: PostcopyState::None,
             reader: None,
@@ -65,6 +67,7 @@ impl<W: Wire> Destination<W> {
             last_block: None,
             received: 0,
             starts: None,
+            multifd: None,
         }
     }
 
@@ -158,7 +161,19 @@ impl<W: Wire> Destination<W> {
         }
     }
 
+    /// What has come on the multifd channels, with a sync or without.
+    fn receive(&mut self, item: &Item) -> Result<(), String> {
+        let Some(Received { each_section, take }) = &mut self.multifd else { return Ok(()) };
+        let syncs = match item {
+            Item::Ram(Ram::MultifdFlush) => true,
+            Item::Ram(Ram::Eos) => *each_section,
+            _ => false,
+        };
+        take(&mut self.blocks, syncs)
+    }
+
     fn handle(&mut self, item: Item) -> Result<Flow, String> {
+        self.receive(&item)?;
         let flow = match &item {
             Item::Command(command) => self.command(command)?,
             Item::Ram(Ram::MemSize(blocks)) => {

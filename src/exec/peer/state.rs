@@ -118,36 +118,36 @@ impl State {
     }
 }
 
-/// A state that two threads may look at and wait for.
-pub trait Shared {
+/// A state that several threads may look at and wait for.
+pub trait Shared<T = State> {
     /// Looks at it or changes it; whoever waits looks again.
-    fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R;
+    fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R;
 
     /// Waits until there is something.
-    fn wait<R>(&self, ready: impl FnMut(&mut State) -> Option<R>) -> R;
+    fn wait<R>(&self, ready: impl FnMut(&mut T) -> Option<R>) -> R;
 }
 
 /// The same for threads of the system.
-pub struct Monitor {
-    state: Mutex<State>,
+pub struct Monitor<T = State> {
+    state: Mutex<T>,
     changed: Condvar,
 }
 
-impl Monitor {
-    pub fn new(state: State) -> Self {
+impl<T> Monitor<T> {
+    pub fn new(state: T) -> Self {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
 
-impl Shared for Monitor {
-    fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+impl<T> Shared<T> for Monitor<T> {
+    fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let result = look(&mut state);
         self.changed.notify_all();
         result
     }
 
-    fn wait<R>(&self, mut ready: impl FnMut(&mut State) -> Option<R>) -> R {
+    fn wait<R>(&self, mut ready: impl FnMut(&mut T) -> Option<R>) -> R {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(result) = ready(&mut state) {

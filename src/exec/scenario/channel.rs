@@ -63,6 +63,21 @@ impl Channel {
         }
     }
 
+    /// What comes first, up to so many bytes, which stay there; waits for one. 0 is the
+    /// end.
+    pub fn peek(&self, bytes: &mut [u8]) -> Result<usize> {
+        let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+        let (parts, many) = (&raw const part as usize, 1);
+        let (peek, never_wait) = (true, false);
+        let call = socket::Call::Receive { fd: self.fd, parts, many, peek, never_wait };
+        outcome(act(Op::Socket(call)))
+    }
+
+    /// shutdown(2), both ways.
+    pub fn end(&self) {
+        act(Op::Socket(socket::Call::Shutdown { fd: self.fd, how: libc::SHUT_RDWR }));
+    }
+
     /// Closes this end.
     pub fn close(self) {
         act(Op::File(Call::Close { fd: self.fd }));
@@ -89,6 +104,6 @@ impl Wire for Channel {
     }
 
     fn shutdown(&mut self) {
-        act(Op::Socket(socket::Call::Shutdown { fd: self.fd, how: libc::SHUT_RDWR }));
+        self.end();
     }
 }

@@ -6,6 +6,7 @@ pub mod board;
 pub mod channel;
 pub mod guest;
 pub mod incoming;
+pub mod lanes;
 pub mod multifd;
 pub mod network;
 pub mod outgoing;
@@ -45,7 +46,7 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 17] = [
+const OUTGOING: [&str; 20] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
@@ -63,6 +64,9 @@ const OUTGOING: [&str; 17] = [
     "postcopy-break-out",
     "postcopy-break-narrow-out",
     "postcopy-break-out-autostart",
+    "multifd-out",
+    "multifd-cancel",
+    "multifd-break-out",
 ];
 
 /// The names of all scenarios, as on the command line.
@@ -122,9 +126,12 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let narrow = stuck || name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
-        "precopy-out" => (false, Deed::Nothing),
-        "precopy-break-out" | "precopy-break-out-at-once" => (false, Deed::Break),
+        "precopy-out" | "multifd-out" => (false, Deed::Nothing),
+        "precopy-break-out" | "precopy-break-out-at-once" | "multifd-break-out" => {
+            (false, Deed::Break)
+        }
         "precopy-cancel"
+        | "multifd-cancel"
         | "precopy-cancel-at-once"
         | "precopy-cancel-autostart"
         | "precopy-cancel-stuck" => (false, Deed::Cancel),
@@ -140,9 +147,21 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         _ => return None,
     };
     let (pages, threads, device) = (pages(), VCPUS, version == Version::V10_2);
-    let outgoing =
-        Outgoing { pages, postcopy, deed, autostart, hasty, slow, narrow, stuck, device, threads };
-    Some(outgoing)
+    let multifd = if name.starts_with("multifd") { multifd::CHANNELS } else { 0 };
+    Some(Outgoing {
+        pages,
+        postcopy,
+        deed,
+        autostart,
+        hasty,
+        slow,
+        narrow,
+        stuck,
+        device,
+        threads,
+        multifd,
+        version,
+    })
 }
 
 /// What is migrated.

@@ -6,16 +6,18 @@ use super::board::Board;
 use super::channel::{Channel, listens};
 use super::guest::Memory;
 use super::incoming::MONITOR;
+use super::lanes::{self, Lanes};
+use super::multifd;
 use super::qmp::Qmp;
 use super::task::{act, add};
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
-use crate::exec::peer::Outcome;
+use crate::exec::peer::{Outcome, Receiving};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
-use crate::sim::Side;
 use crate::sim::stream::Content;
+use crate::sim::{Side, Version};
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,6 +65,9 @@ pub struct Outgoing {
     pub device: bool,
     /// So many threads of the guest.
     pub threads: usize,
+    /// Channels for pages alone.
+    pub multifd: usize,
+    pub version: Version,
 }
 
 impl Outgoing {
@@ -110,6 +115,10 @@ pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
     let mut capabilities = vec![on("events")];
     if outgoing.postcopy {
         capabilities.push(on("postcopy-ram"));
+    }
+    if outgoing.multifd > 0 {
+        capabilities.push(on("multifd"));
+        qmp.command("migrate-set-parameters", multifd::parameters())?;
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     Ok(qmp)
@@ -193,9 +202,19 @@ impl Scenario for Running {
         let listener = Channel::listen(OUTGOING);
         let narrow = self.outgoing.deed == Deed::Pause || self.outgoing.narrow;
         kernel().files.room = narrow.then_some(ROOM);
+        let lanes = Arc::new(Board::new(Lanes::default()));
+        let receiving = Arc::new(Board::new(Receiving::default()));
+        for nth in 0..self.outgoing.multifd {
+            let (lanes, receiving) = (lanes.clone(), receiving.clone());
+            let name = format!("destination multifd {nth}");
+            add(&name, move || lanes::thread(nth, &lanes, &receiving));
+        }
         {
             let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
-            add("destination", move || this.destination(listener, &story, &guest));
+            let lanes = lanes.clone();
+            add("destination", move || {
+                this.destination(listener, &story, &guest, &(lanes.clone(), receiving.clone()));
+            });
         }
         {
             let (this, story, guest) = (self.outgoing.clone(), story.clone(), guest.clone());
@@ -211,7 +230,7 @@ impl Scenario for Running {
         }
         if matches!(self.outgoing.deed, Deed::Pause | Deed::Late | Deed::Break) {
             let (this, story) = (self.outgoing.clone(), story.clone());
-            add("network", move || this.network(&story));
+            add("network", move || this.network(&story, &lanes));
         }
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Some((story, guest));
     }

@@ -3,7 +3,7 @@
 
 use super::board::Board;
 use super::channel::Channel;
-use crate::exec::peer::{Outcome, Shared, State};
+use crate::exec::peer::{Outcome, Shared};
 
 /// The story of one execution.
 #[derive(Debug, Default)]
@@ -47,12 +47,12 @@ impl Story {
     }
 }
 
-impl Shared for Board<State> {
-    fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+impl<T> Shared<T> for Board<T> {
+    fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         Board::with(self, look)
     }
 
-    fn wait<R>(&self, ready: impl FnMut(&mut State) -> Option<R>) -> R {
+    fn wait<R>(&self, ready: impl FnMut(&mut T) -> Option<R>) -> R {
         Board::wait(self, ready)
     }
 }

@@ -4,13 +4,14 @@
 use super::board::Board;
 use super::channel::Channel;
 use super::guest::{Memory, PAGE};
+use super::lanes::{self, Lanes};
 use super::outgoing::{Deed, Outgoing, Story};
 use super::task::{act, dawdle};
 use crate::exec::ending;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::peer::{self, Asks, Destination, Outcome};
+use crate::exec::peer::{self, Asks, Destination, Outcome, Received, Receiving, Script};
 use std::sync::Arc;
 
 /// Between two looks of the rate limit (`BUFFER_DELAY`).
@@ -79,10 +80,12 @@ impl Outgoing {
         listener: Channel,
         story: &Arc<Board<Story>>,
         guest: &Arc<Board<Memory>>,
+        (lanes, receiving): &(Arc<Board<Lanes>>, Arc<Board<Receiving>>),
     ) {
         let mut paused: Option<Destination<Line>> = None;
         loop {
-            let Ok(channel) = listener.accept() else { return };
+            let Some(channels) = lanes::accept(&listener, self.multifd) else { return };
+            let channel = channels[0];
             story.with(|story| story.channel = Some(channel));
             let (outcome, destination) = match paused.take() {
                 Some(mut destination) => {
@@ -91,6 +94,11 @@ impl Outgoing {
                 }
                 None => {
                     let mut destination = self.fresh(story, guest);
+                    if self.multifd > 0 {
+                        lanes::begin(lanes, receiving, &channels[1..]);
+                        let script = Script::precopy(self.version);
+                        destination.multifd = Some(Received::new(&script, receiving.clone()));
+                    }
                     let line = self.line(channel, story);
                     (destination.load(line.clone(), line), destination)
                 }
@@ -99,6 +107,9 @@ impl Outgoing {
             story.with(|story| story.pages = pages);
             if outcome == Outcome::Paused {
                 paused = Some(destination);
+            }
+            if self.multifd > 0 {
+                lanes::end(lanes, receiving);
             }
             channel.close();
             story.with(|story| {
@@ -131,7 +142,7 @@ impl Outgoing {
     }
 
     /// The network fails once.
-    pub(super) fn network(&self, story: &Board<Story>) {
+    pub(super) fn network(&self, story: &Board<Story>, lanes: &Board<Lanes>) {
         if self.deed != Deed::Break {
             story.wait(|story| story.runs.then_some(()));
             // Or the user pauses.
@@ -147,9 +158,13 @@ impl Outgoing {
             return;
         }
         story.with(|story| story.cut = true);
-        if let Some(channel) = story.with(|story| story.channel) {
-            channel.cut();
+        let mut all: Vec<Channel> = story.with(|story| story.channel).into_iter().collect();
+        if self.multifd > 0 {
+            // One connection of several.
+            all.extend(lanes.with(|lanes| lanes.open.clone()));
+            all = all.get(choose(all.len().max(1))).copied().into_iter().collect();
         }
+        all.iter().for_each(Channel::cut);
     }
 
     /// At some time.
