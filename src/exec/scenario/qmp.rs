@@ -102,6 +102,12 @@ impl Qmp {
         }
     }
 
+    /// The events that QEMU has sent by now.
+    pub fn waiting(&mut self) -> Result<VecDeque<Value>, String> {
+        self.command("query-status", json!({}))?;
+        Ok(std::mem::take(&mut self.events))
+    }
+
     /// Waits for a MIGRATION event with one of `wanted`; gives the status.
     pub fn migration_status(&mut self, wanted: &[&str]) -> Result<String, String> {
         loop {

@@ -4,6 +4,7 @@
 use super::board::Board;
 use super::guest::Memory;
 use super::outgoing::{Deed, OUTGOING, Outgoing, Story};
+use super::pair::judge::stuck;
 use super::qmp::Qmp;
 use super::target::start;
 use super::task::{act, dawdle};
@@ -15,6 +16,8 @@ use serde_json::json;
 
 /// In nanoseconds: shorter than any of the timers that QEMU has then.
 const MOMENT: u64 = 1_000_000;
+/// The same: longer than the rate limit sleeps between two looks (`BUFFER_DELAY`).
+const WHILE: u64 = 1_000_000_000;
 /// Bytes a second: less than a page in a window.
 const SLOW: u32 = 500;
 /// Writes of each thread of the guest, a migration.
@@ -71,6 +74,9 @@ impl Outgoing {
             // A migration has failed, for the user, before it has come to rest.
             if !(self.hasty && attempt == 1 && status != "completed") {
                 rests();
+                if self.multifd > 0 && status == "failed" {
+                    self.settles(story, &mut qmp)?;
+                }
             }
             match status.as_str() {
                 "completed" => {
@@ -111,6 +117,24 @@ impl Outgoing {
             }
         }
         Err("the second migration comes to nothing".into())
+    }
+
+    /// A migration that a channel has ended is said to have failed before its own thread
+    /// knows: that comes to its end, and says it again.
+    fn settles(&self, story: &Board<Story>, qmp: &mut Qmp) -> Result<(), String> {
+        act(Op::Sleep { until: kernel().now + WHILE, asleep: false });
+        if stuck() {
+            // Nothing can follow: who has not ended never will.
+            story.wait(|_| None::<()>);
+        }
+        for event in qmp.waiting()? {
+            if let (Some("MIGRATION"), Some(status)) =
+                (event["event"].as_str(), event["data"]["status"].as_str())
+            {
+                story.with(|story| story.statuses.push(status.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Sees a migration to its end, or to one of the statuses `until`, recovering it
