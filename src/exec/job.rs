@@ -187,20 +187,20 @@ pub struct Violation {
     pub race: Option<Box<Race>>,
     /// What each thread takes with what, if it is about the order of locks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub circle: Vec<Taken>,
+    pub circle: Vec<Taken<u64>>,
 }
 
 /// A thread waits for one lock of a circle while it holds the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Taken {
+pub struct Taken<Frame> {
     pub thread: u32,
     /// As `Picked::object`.
     pub holds: String,
     /// The callers, innermost first; none if it had that one before the execution.
-    pub held_at: Vec<u64>,
+    pub held_at: Vec<Frame>,
     pub takes: String,
-    pub taken_at: Vec<u64>,
+    pub taken_at: Vec<Frame>,
 }
 
 /// Two accesses to the same memory that nothing orders.

@@ -2,7 +2,7 @@
 //! line, its variables, and the members of its structures.
 //! Must not know: how it is drawn.
 
-use super::job::{self, Picked, Violation, Waits};
+use super::job::{self, Picked, Taken, Violation, Waits};
 use super::symbols::{Frame, Symbols};
 use crate::lock::Rule;
 use serde::{Deserialize, Serialize};
@@ -78,18 +78,7 @@ pub struct Named {
     pub race: Option<Race>,
     /// What each thread takes with what, if it is about the order of locks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub circle: Vec<Taken>,
-}
-
-/// A thread waits for one lock of a circle while it holds the one before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Taken {
-    pub thread: usize,
-    pub holds: String,
-    /// Innermost first.
-    pub held_at: Vec<Call>,
-    pub takes: String,
-    pub taken_at: Vec<Call>,
+    pub circle: Vec<Taken<Call>>,
 }
 
 /// Two accesses to the same memory that nothing orders.
@@ -183,9 +172,9 @@ impl Names {
         Race { object, accesses: [access(first), access(second)] }
     }
 
-    fn taken(&self, taken: &job::Taken, symbols: &Symbols) -> Taken {
+    fn taken(&self, taken: &Taken<u64>, symbols: &Symbols) -> Taken<Call> {
         Taken {
-            thread: taken.thread as usize,
+            thread: taken.thread,
             holds: self.text(&taken.holds, symbols),
             held_at: self.own(calls(&taken.held_at, symbols)),
             takes: self.text(&taken.takes, symbols),

@@ -24,7 +24,7 @@ pub fn breaches(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
 }
 
 /// One lock of a circle with the callers that were recorded.
-pub fn told(taken: &Taken, end: &Kernel, names: &dyn Names) -> job::Taken {
+pub fn told(taken: &Taken, end: &Kernel, names: &dyn Names) -> job::Taken<u64> {
     let steps = end.recording.as_deref().unwrap_or_default();
     let own = |step: &&Step| step.tid == taken.tid;
     let (before, after) = steps.split_at(taken.steps.min(steps.len()));

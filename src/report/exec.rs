@@ -4,9 +4,10 @@
 use super::recording::{Line, Link, Recording};
 use super::text::fold;
 use super::timeline::timeline;
+use crate::exec::job::Taken;
 use crate::exec::job::{Broken, Done, Job};
 use crate::exec::known::Races;
-use crate::exec::named::{Call, Named, Race, Step, Taken};
+use crate::exec::named::{Call, Named, Race, Step};
 use crate::lock::{Site, interned};
 use serde::Serialize;
 
@@ -183,7 +184,7 @@ fn race(found: &Named, race: &Race) -> String {
 fn circle(found: &Named) -> String {
     let mut out = format!("  {}; {} forced picks\n", execution(found), found.forced);
     for Taken { thread, holds, held_at, takes, taken_at } in &found.circle {
-        let who = &found.threads[*thread];
+        let who = &found.threads[*thread as usize];
         out += &backtrace(&format!("{who} has taken {holds} in"), held_at);
         out += &backtrace(&format!("{who} takes {takes} with it in"), taken_at);
     }

@@ -3,20 +3,24 @@
 //! that, and what a `trylock` or a time-out gets out of never waits for good.
 //! Must not know: how objects are called.
 
+use super::pair;
 use super::state::{Kernel, Tid};
 use super::vector_clock::Clock;
 use crate::lock::order::{Edge, Order};
 use crate::numbers::NumberMap;
 
-/// Bits of a class below its side: no address is longer.
+/// No address has more bits.
 const ADDRESS: u32 = 47;
+/// How many mutexes at one address are told apart: their number is between the
+/// address and the bit of its side.
+const FRESH: u16 = 1 << 15;
 
 /// The mutexes of an execution.
 #[derive(Clone, Default)]
 pub struct Nesting {
     order: Order<First>,
     /// How often one was initialised at an address: each time it is another one.
-    fresh: NumberMap<u64, u16>,
+    fresh: NumberMap<usize, u16>,
 }
 
 /// The first time that a thread took one mutex with another.
@@ -40,16 +44,16 @@ pub struct Taken {
 }
 
 /// A mutex by its place and side, and by how often there was a new one.
-fn class(fresh: &NumberMap<u64, u16>, side: u8, address: usize) -> u64 {
-    let class = address as u64 | u64::from(side) << ADDRESS;
-    class | u64::from(fresh.get(&class).copied().unwrap_or(0)) << (ADDRESS + 1)
+fn class(fresh: &NumberMap<usize, u16>, side: u8, address: usize) -> u64 {
+    let address = pair::of_side(side, address);
+    address as u64 | u64::from(fresh.get(&address).copied().unwrap_or(0)) << ADDRESS
 }
 
 /// A mutex is initialised.
 pub fn fresh(kernel: &mut Kernel, address: usize) {
-    let class = address as u64 | u64::from(kernel.side) << ADDRESS;
-    let times = kernel.nesting.fresh.entry(class).or_default();
-    *times = times.wrapping_add(1);
+    let address = pair::of_side(kernel.side, address);
+    let times = kernel.nesting.fresh.entry(address).or_default();
+    *times = (*times + 1) % FRESH;
 }
 
 /// A thread's own time, later than all that others know of it.

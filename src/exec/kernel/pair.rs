@@ -182,7 +182,12 @@ pub const ELSEWHERE: usize = 1 << 62;
 
 /// The address as one of the side of thread `tid`.
 pub fn address(state: &Kernel, tid: Tid, address: usize) -> usize {
-    if address != 0 && state.threads[tid].side != 0 { address | ELSEWHERE } else { address }
+    of_side(state.threads[tid].side, address)
+}
+
+/// The address as one of a side.
+pub fn of_side(side: u8, address: usize) -> usize {
+    if address != 0 && side != 0 { address | ELSEWHERE } else { address }
 }
 
 /// The thread that holds a mutex of the side of `tid`.

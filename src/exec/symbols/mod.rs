@@ -99,11 +99,6 @@ impl Symbols {
         self.types.pointed_member(name, Some(first), offset)
     }
 
-    /// The member of the struct `name` (or typedef) at `offset`.
-    pub fn member(&self, name: &str, offset: u64) -> Option<String> {
-        self.types.type_member(name, offset)
-    }
-
     /// `file` without `..` and without the tree that it is in.
     fn shorten(&self, file: &str) -> String {
         let mut path = PathBuf::new();

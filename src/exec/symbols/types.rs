@@ -35,25 +35,10 @@ impl Types {
         self.sections.clone()
     }
 
-    /// The member at `offset` of the type `name`, a struct's tag or a typedef.
-    pub fn type_member(&self, name: &str, offset: u64) -> Option<String> {
-        let at = self.known(name, |unit, entry| {
-            let kind = matches!(entry.tag(), gimli::DW_TAG_structure_type | gimli::DW_TAG_typedef);
-            let declared = entry.attr(gimli::DW_AT_declaration).is_some();
-            kind && !declared && self.is_whole(unit, entry) && self.named(unit, entry, name)
-        });
-        let (unit, entry) = self.entry(at?)?;
-        member(self, &unit, entry, offset)
-    }
-
     /// The member at `offset` of what the variable `name` points to; or of the elements
     /// that `first` points to, the first member of that.
     pub fn pointed_member(&self, name: &str, first: Option<&str>, offset: u64) -> Option<String> {
-        let at = self.known(&format!("{name}*"), |unit, entry| {
-            let here = entry.attr(gimli::DW_AT_location).is_some();
-            here && entry.tag() == gimli::DW_TAG_variable && self.named(unit, entry, name)
-        });
-        let (unit, entry) = self.entry(at?)?;
+        let (unit, entry) = self.entry(self.known(name)?)?;
         let whole = pointee(&unit, &entry)?;
         let Some(first) = first else { return member(self, &unit, whole, offset) };
         let whole = resolved(&unit, Some(whole))?;
@@ -92,14 +77,14 @@ impl Types {
         member(self, &unit, described, offset)
     }
 
-    /// The first entry for which `wanted` holds, looked for once for each `key`.
-    fn known(
-        &self,
-        key: &str,
-        wanted: impl Fn(&Unit, &Entry) -> bool,
-    ) -> Option<UnitSectionOffset> {
+    /// The entry of the variable `name`, looked for once.
+    fn known(&self, name: &str) -> Option<UnitSectionOffset> {
+        let wanted = |unit: &Unit, entry: &Entry| {
+            let here = entry.attr(gimli::DW_AT_location).is_some();
+            here && entry.tag() == gimli::DW_TAG_variable && self.named(unit, entry, name)
+        };
         let mut known = self.known.lock().expect("no panic while held");
-        *known.entry(key.to_string()).or_insert_with(|| self.find(wanted))
+        *known.entry(name.to_string()).or_insert_with(|| self.find(wanted))
     }
 
     /// The first entry at the top of a unit for which `wanted` holds.
@@ -135,13 +120,6 @@ impl Types {
             }
         }
         None
-    }
-
-    /// Whether a typedef leads to a struct with members in the same unit: there
-    /// are units that only know its name.
-    fn is_whole(&self, unit: &Unit, entry: &Entry) -> bool {
-        let end = resolved(unit, unit.entry(entry.offset()).ok());
-        end.is_some_and(|end| end.attr(gimli::DW_AT_declaration).is_none())
     }
 
     fn named(&self, unit: &Unit, entry: &Entry, name: &str) -> bool {
