@@ -1,11 +1,11 @@
 //! The multifd peers against real QEMUs, and what they put on the wire. Skipped
 //! where there is no QEMU, as in `peer_real`.
 
-use crate::peer::{Socket, guest, run};
+use crate::peer::{Socket, guest};
 use crate::peer_real::{Qemu, nothing, qemus};
 use bqlcheck::exec::peer::{
     Asks, Destination, Monitor, Outcome, Received, Receiving, Script, Shared, Source, State, Wire,
-    multifd_recv_thread, multifd_send_thread,
+    multifd_recv_thread, multifd_send_thread, return_path,
 };
 use bqlcheck::sim::Version;
 use bqlcheck::sim::stream::{Content, Item, Layout, MultifdReader, Ram, Reader};
@@ -33,8 +33,14 @@ fn send(version: Version, main: Socket, channels: [Socket; 2]) -> Outcome {
             let (script, shared) = (&script, &shared);
             scope.spawn(move || multifd_send_thread(script, shared, id, wire));
         }
-        let ended = run(&mut source, &guest, &script, &shared, main, false, &mut nothing);
+        shared.with(State::open_return_path);
+        let (back, mut whole) = (main.twin(), main.twin());
+        let (of, script, state) = (&guest, &script, &shared);
+        scope.spawn(move || return_path(of, script, state, back));
+        let ended = source.migrate(main, &mut nothing);
         shared.with(|state| state.multifd.exit(Ok(())));
+        // As the connections of a source that fails are closed, all of them.
+        whole.shutdown();
         ended
     })
 }
@@ -60,7 +66,9 @@ fn receive(version: Version, main: Socket, channels: [Socket; 2]) -> (Outcome, V
         Some(Content::Data(bytes)) if bytes.iter().all(|byte| *byte == bytes[0]) => bytes[0],
         _ => 0xff,
     };
-    (ended, destination.blocks["ram"].iter().map(byte).collect())
+    // None if it failed before they were named.
+    let pages = destination.blocks.get("ram");
+    (ended, pages.map(|pages| pages.iter().map(byte).collect()).unwrap_or_default())
 }
 
 #[test]
