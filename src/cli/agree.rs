@@ -26,7 +26,7 @@ pub fn run(args: &Agree) -> Result<Exit, Failure> {
         let help = format!("one of: {}", known.join(", "));
         return Err(Failure::new(format!("nothing of exec is like scenario {name}"), help));
     }
-    let linked = Linked::new(&args.build, args.cache.as_deref(), false)?;
+    let linked = Linked::new(&args.build, args.target.as_deref(), args.cache.as_deref(), false)?;
     let plan = plan(args, linked.version())?;
     let pairs = pairs.into_iter().filter(|pair| pair.concerns(&plan.name));
     let stop = interrupt::watch();

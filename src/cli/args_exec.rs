@@ -15,6 +15,10 @@ pub struct Exec {
     /// A directory in which QEMU was configured and built
     #[arg(long, value_name = "DIR")]
     pub build: PathBuf,
+    /// Of several executables this one, as aarch64 [default: like this machine, else
+    /// x86_64, else the first]
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
     /// What happens to the migration
     #[arg(long, value_name = "NAME", default_value = "postcopy-recover")]
     pub scenario: String,
@@ -59,6 +63,10 @@ pub struct Agree {
     /// A directory in which QEMU was configured and built
     #[arg(long, value_name = "DIR")]
     pub build: PathBuf,
+    /// Of several executables this one, as aarch64 [default: like this machine, else
+    /// x86_64, else the first]
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
     /// A scenario of the simulator that exec has too [default: all]
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,

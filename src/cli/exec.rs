@@ -53,22 +53,33 @@ pub struct Witness {
 /// A QEMU, linked, with its names.
 pub struct Linked {
     image: Image,
+    target: String,
     symbols: Symbols,
     names: Names,
 }
 
 impl Linked {
-    pub fn new(folder: &Path, cache: Option<&Path>, races: bool) -> Result<Linked, Failure> {
-        let build = Build::open(folder)?;
+    /// Of the executable that is wanted, if one is.
+    pub fn new(
+        folder: &Path,
+        target: Option<&str>,
+        cache: Option<&Path>,
+        races: bool,
+    ) -> Result<Linked, Failure> {
+        let build = Build::open_target(folder, target)?;
         let settings = Settings::built_in()?;
         let settings = if races { settings.with_races() } else { settings };
         let image = link(&build, &self::folder(cache, &build)?, &settings)?;
         let how = if image.fresh { "linked" } else { "unchanged" };
         let ms = image.took.as_millis();
         output::complain(&format!("exec: {} {}, {how} in {ms} ms", build.target, image.version));
+        if !build.others.is_empty() && target.is_none() {
+            let others = build.others.join(", ");
+            output::complain(&format!("exec: --target takes another: {others}"));
+        }
         let symbols = Symbols::open(&image.path, &build.source)
             .map_err(|error| Failure::new(error, "build QEMU with debug information (-g)"))?;
-        Ok(Linked { image, symbols, names: Names::built_in() })
+        Ok(Linked { image, target: build.target, symbols, names: Names::built_in() })
     }
 
     /// QEMU's version, as `10.0.13`.
@@ -81,6 +92,7 @@ impl Linked {
         Job {
             schema: 1,
             version: self.image.version.clone(),
+            target: Some(self.target.clone()),
             scenario: scenario.into(),
             strategy,
             seed,
@@ -98,7 +110,8 @@ impl Linked {
 
 /// Links what `args` name, runs it, and reports.
 pub fn run(args: &Exec) -> Result<Exit, Failure> {
-    let linked = Linked::new(&args.build, args.cache.as_deref(), args.races)?;
+    let linked =
+        Linked::new(&args.build, args.target.as_deref(), args.cache.as_deref(), args.races)?;
     let strategy = match args.strategy {
         ExecStrategy::Pct => Strategy::Pct,
         ExecStrategy::Random => Strategy::Random,
@@ -142,7 +155,8 @@ pub fn run(args: &Exec) -> Result<Exit, Failure> {
 
 /// Runs the schedule of a witness again.
 pub fn replay(witness: Witness) -> Result<Exit, Failure> {
-    let linked = Linked::new(&witness.build, None, witness.exec.races)?;
+    let linked =
+        Linked::new(&witness.build, witness.exec.target.as_deref(), None, witness.exec.races)?;
     // The image may have been linked again since, with its variables elsewhere.
     let roots = linked.names.roots(&linked.symbols);
     let arrays = linked.names.arrays(&linked.symbols);

@@ -5,8 +5,8 @@
 use super::job::{Event, Job};
 use super::judge::Names;
 use super::kernel::boot::{self, Image};
-use super::kernel::{pair, process, shared};
-use super::scenario::{self, pair::PREFIXES};
+use super::kernel::{pages, pair, process, shared};
+use super::scenario::{self, guest::PAGE, pair::PREFIXES};
 use super::search::{self, Scenario};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -59,10 +59,16 @@ fn run(image: &'static Image, job: &Job) {
         let help = format!("one of: {}", scenario::names().join(", "));
         return refuse(format!("no scenario is called {}", job.scenario), &help);
     };
-    let arguments = setup.arguments(job.log);
+    let arguments = match setup.arguments(job.log, job.target.as_deref()) {
+        Ok(arguments) => arguments,
+        Err((message, help)) => return refuse(message, help),
+    };
     if let Err((ending, said)) = boot::start(image, &arguments, setup.boot(), job.log) {
         let message = format!("QEMU does not boot: {ending:?}; it said: {}", said.trim());
         return refuse(message, "this build may need a function in models/exec/libc.json");
+    }
+    if let Err((message, help)) = pages_fit() {
+        return refuse(message, help);
     }
     let scenario = match setup.ready() {
         Ok(scenario) => scenario,
@@ -71,6 +77,16 @@ fn run(image: &'static Image, job: &Job) {
         }
     };
     search(job, &scenario, began);
+}
+
+/// Whether the guest's pages are those of which peers and scenarios have some.
+fn pages_fit() -> Result<(), (String, &'static str)> {
+    let own = pages::bits().map_or(PAGE, |bits| 1 << bits.own);
+    if own == PAGE {
+        return Ok(());
+    }
+    let message = format!("the guest of this QEMU has pages of {own} bytes, scenarios of {PAGE}");
+    Err((message, "--target takes another executable, if the build has one"))
 }
 
 /// A scenario of two QEMUs, booted.
@@ -89,6 +105,7 @@ fn two(
             (message, "this build may need a function in models/exec/libc.json")
         },
     )?;
+    pages_fit()?;
     let failed = |message| (format!("management failed: {message}"), "see the scenario's needs");
     setup.ready().map_err(failed)
 }

@@ -19,6 +19,10 @@ pub struct Job {
     pub schema: u32,
     /// QEMU's version, as `10.0.13`.
     pub version: String,
+    /// The executable of the build, as `qemu-system-x86_64`; none: the one that is
+    /// taken if none is named.
+    #[serde(default)]
+    pub target: Option<String>,
     pub scenario: String,
     pub strategy: Strategy,
     pub seed: u64,

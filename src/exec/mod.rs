@@ -8,6 +8,7 @@ pub mod agree;
 mod breaches;
 pub mod contract;
 pub mod ending;
+mod guests;
 pub mod image;
 pub mod job;
 pub mod judge;

@@ -25,6 +25,7 @@ pub mod freed;
 mod key;
 pub mod locks;
 pub mod nesting;
+pub mod pages;
 pub mod pair;
 pub mod pick;
 pub mod pipe;

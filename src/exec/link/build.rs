@@ -16,6 +16,8 @@ pub struct Build {
     pub version: String,
     /// The executable, as `qemu-system-x86_64`.
     pub target: String,
+    /// Those that could be taken instead.
+    pub others: Vec<String>,
     /// The command that links it, for a shell.
     pub link_command: String,
     /// The compiler and flags that migration/ram.c is compiled with, without
@@ -80,19 +82,38 @@ fn problem(error: &std::io::Error) -> String {
 impl Build {
     /// What `folder` is. Whether it is finished is [`Build::finished`].
     pub fn open(folder: &Path) -> Result<Build, LinkError> {
+        Build::open_target(folder, None)
+    }
+
+    /// The same of the executable that is wanted, as `aarch64`, `aarch64-softmmu` or
+    /// `qemu-system-aarch64`.
+    pub fn open_target(folder: &Path, wanted: Option<&str>) -> Result<Build, LinkError> {
         let folder = folder.canonicalize().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::build(folder, "there is no such directory"),
             _ => Error::build(folder, &error.to_string()),
         })?;
         let path = folder.join("build.ninja");
         let text = read(&path)?;
-        let target = target(&text, std::env::consts::ARCH)
-            .ok_or_else(|| Error::build(&path, "it makes no qemu-system-* executable"))?;
+        let made = made(&text);
+        let there = |target: &&String| folder.join(target).is_file();
+        let target = match wanted {
+            // Of several, one that was built.
+            None => preferred(made.iter().filter(there), std::env::consts::ARCH)
+                .or_else(|| preferred(made.iter(), std::env::consts::ARCH))
+                .ok_or_else(|| Error::build(&path, "it makes no qemu-system-* executable"))?,
+            Some(wanted) => named(&made, wanted).ok_or_else(|| {
+                let message =
+                    format!("{}: it makes no qemu-system-{}", path.display(), guest(wanted));
+                let there: Vec<&str> = made.iter().map(|name| guest(name)).collect();
+                Error::new(message, format!("--target takes one of: {}", there.join(", ")))
+            })?,
+        };
+        let others = made.into_iter().filter(|name| *name != target).collect();
         let source = source(&folder)?;
         let version = version(&source)?;
         let compile = compile(&folder, &target)?;
         let link_command = ninja::link_command(&folder, &target)?;
-        Ok(Build { folder, source, version, target, link_command, compile })
+        Ok(Build { folder, source, version, target, others, link_command, compile })
     }
 
     /// Whether the executable is there, for this machine, and up to date.
@@ -137,9 +158,8 @@ fn machine_of(architecture: &str) -> Option<u16> {
     }
 }
 
-/// The executable to take of those that build.ninja makes: for guests like the
-/// host, else x86_64's, else the first. `-M none` and qtest work in all.
-fn target(ninja: &str, host: &str) -> Option<String> {
+/// The executables that build.ninja makes, in order.
+fn made(ninja: &str) -> Vec<String> {
     let made = ninja.lines().filter_map(|line| {
         let (outputs, _) = line.strip_prefix("build qemu-system-")?.split_once(':')?;
         let first = outputs.split_whitespace().next()?;
@@ -147,8 +167,28 @@ fn target(ninja: &str, host: &str) -> Option<String> {
     });
     let mut made: Vec<String> = made.collect();
     made.sort();
-    let of = |guest: &str| made.iter().find(|name| name[12..] == *guest);
-    of(host).or_else(|| of("x86_64")).or(made.first()).cloned()
+    made
+}
+
+/// The one to take: for guests like the host, else x86_64's, else the first. `-M none`
+/// and qtest work in all.
+fn preferred<'a>(made: impl Iterator<Item = &'a String>, host: &str) -> Option<String> {
+    let rank = |name: &str| match guest(name) {
+        name if name == host => 0,
+        "x86_64" => 1,
+        _ => 2,
+    };
+    made.min_by_key(|name| rank(name)).cloned()
+}
+
+/// The architecture of the guest that a user means by `name`.
+fn guest(name: &str) -> &str {
+    let name = name.strip_prefix("qemu-system-").unwrap_or(name);
+    name.strip_suffix("-softmmu").unwrap_or(name)
+}
+
+fn named(made: &[String], wanted: &str) -> Option<String> {
+    made.iter().find(|name| guest(name) == guest(wanted)).cloned()
 }
 
 /// The source tree, as meson noted it.
@@ -203,13 +243,17 @@ mod tests {
     fn the_guest_like_the_host_is_taken() {
         let text = "build qemu-system-arm: c\nbuild qemu-system-x86_64: c a.o\n\
                     build qemu-system-x86_64.p/main.o: c\nbuild qemu-system-aarch64 | x: c\n";
-        assert_eq!(target(text, "x86_64").as_deref(), Some("qemu-system-x86_64"));
-        assert_eq!(target(text, "aarch64").as_deref(), Some("qemu-system-aarch64"));
-        assert_eq!(target(text, "riscv64").as_deref(), Some("qemu-system-x86_64"));
-        assert_eq!(
-            target("build qemu-system-arm: c\n", "x86_64").as_deref(),
-            Some("qemu-system-arm")
-        );
-        assert_eq!(target("build qemu-img: c\n", "x86_64"), None);
+        let all = made(text);
+        assert_eq!(all, ["qemu-system-aarch64", "qemu-system-arm", "qemu-system-x86_64"]);
+        let taken = |host| preferred(all.iter(), host);
+        assert_eq!(taken("x86_64").as_deref(), Some("qemu-system-x86_64"));
+        assert_eq!(taken("aarch64").as_deref(), Some("qemu-system-aarch64"));
+        assert_eq!(taken("riscv64").as_deref(), Some("qemu-system-x86_64"));
+        assert_eq!(preferred(all[..2].iter(), "x86_64").as_deref(), Some("qemu-system-aarch64"));
+        assert_eq!(made("build qemu-img: c\n"), Vec::<String>::new());
+        for name in ["arm", "arm-softmmu", "qemu-system-arm"] {
+            assert_eq!(named(&all, name).as_deref(), Some("qemu-system-arm"));
+        }
+        assert_eq!(named(&all, "armeb"), None);
     }
 }

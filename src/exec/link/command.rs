@@ -72,8 +72,12 @@ impl Command {
     fn flags(&self) -> Result<Vec<String>, LinkError> {
         let mut all = self.words.clone();
         for path in &self.responses {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Error::build(path, &error.to_string()))?;
+            let text = match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                // The build makes it: that it is not finished is said elsewhere.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::build(path, &error.to_string())),
+            };
             let unreadable = || Error::build(path, "a quote is not closed");
             all.extend(words::response(&text).ok_or_else(unreadable)?);
         }

@@ -37,6 +37,7 @@ pub(super) fn built_in() -> Vec<Glue> {
         qemu("device.c", include_str!("../glue/qemu/device.c")),
         qemu("mmio.c", include_str!("../glue/qemu/mmio.c")),
         qemu("guest.c", include_str!("../glue/qemu/guest.c")),
+        qemu("pages.c", include_str!("../glue/qemu/pages.c")),
         qemu("state.c", include_str!("../glue/qemu/state.c")),
         plain("main.c", include_str!("../glue/main.c")),
         plain("memory.c", include_str!("../glue/memory.c")),

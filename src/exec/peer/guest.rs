@@ -3,7 +3,7 @@
 
 use crate::sim::Version;
 use crate::sim::stream::{
-    BlockHeader, Command, Configuration, Content, Identity, Item, Section, SectionType,
+    BlockHeader, Command, Configuration, Content, Identity, Item, Section, SectionType, Subsection,
     TARGET_PAGE_SIZE,
 };
 
@@ -32,6 +32,8 @@ pub struct Device {
 pub struct Guest {
     /// The machine type.
     pub machine: String,
+    /// The binary logarithm of a page's size, where the stream has to say it.
+    pub page_bits: Option<u32>,
     pub ram_section_id: u32,
     pub blocks: Vec<Block>,
     pub devices: Vec<Device>,
@@ -56,6 +58,7 @@ impl Guest {
         };
         Self {
             machine: "none".into(),
+            page_bits: None,
             ram_section_id: if old { 2 } else { 1 },
             blocks: vec![Block { idstr: "ram".into(), pages }],
             devices: vec![
@@ -73,7 +76,12 @@ impl Guest {
 
     pub(super) fn configuration(&self) -> Item {
         let machine = self.machine.clone();
-        Item::Configuration(Configuration { machine, subsections: Vec::new() })
+        let subsections = self.page_bits.map(|bits| Subsection {
+            name: "configuration/target-page-bits".into(),
+            version: 1,
+            bytes: bits.to_be_bytes().to_vec(),
+        });
+        Item::Configuration(Configuration { machine, subsections: Vec::from_iter(subsections) })
     }
 
     pub(super) fn block_headers(&self) -> Vec<BlockHeader> {

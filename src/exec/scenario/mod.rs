@@ -24,7 +24,9 @@ use self::outgoing::{Deed, Outgoing};
 use self::qmp::Qmp;
 use self::table::{ALL, HANDLERS, PAGES, Plan, RUN_ON_CPU};
 use super::contract::Contract;
+use super::guests;
 use super::kernel::boot::Body;
+use super::kernel::pages;
 use super::kernel::state::kernel;
 use super::peer::{Device, Guest, Script};
 use super::search::Scenario;
@@ -184,9 +186,21 @@ fn guest(plan: &Plan, version: Version) -> Guest {
 
 impl Setup {
     /// QEMU's command line; it may be asked to trace what a log is checked by.
-    pub fn arguments(&self, traces: bool) -> Vec<String> {
+    ///
+    /// # Errors
+    /// If a CPU is needed and `target` has none that is known.
+    pub fn arguments(
+        &self,
+        traces: bool,
+        target: Option<&str>,
+    ) -> Result<Vec<String>, (String, &'static str)> {
         let incoming = matches!(self.side, Side::Destination(_));
-        arguments(MONITOR, incoming, self.devices, traces)
+        let mut all = arguments(MONITOR, incoming, self.devices, traces);
+        if self.devices & RUN_ON_CPU != 0 {
+            // A thread that does the work.
+            all.extend(["-cpu".into(), guests::cpu(target)?]);
+        }
+        Ok(all)
     }
 }
 
@@ -216,10 +230,6 @@ fn arguments(monitor: &str, incoming: bool, devices: u32, traces: bool) -> Vec<S
     if incoming {
         all.extend(["-incoming", "defer"]);
     }
-    if devices & RUN_ON_CPU != 0 {
-        // A thread that does the work. No board gives the CPU its number.
-        all.extend(["-cpu", "qemu64,apic-id=0"]);
-    }
     all.extend(TRACED.iter().flatten().copied().filter(|_| traces));
     all.into_iter().map(String::from).collect()
 }
@@ -238,7 +248,10 @@ impl Setup {
     }
 
     /// After boot.
-    pub fn ready(self) -> Result<Arc<dyn Scenario>, String> {
+    pub fn ready(mut self) -> Result<Arc<dyn Scenario>, String> {
+        if let (Side::Destination(incoming), Some(bits)) = (&mut self.side, pages::bits()) {
+            incoming.guest.page_bits = (bits.own > bits.legacy).then_some(bits.own);
+        }
         let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take();
         let monitor = monitor.ok_or("boot did not come to an end")??;
         Ok(match self.side {
