@@ -77,8 +77,11 @@ impl Linked {
             let others = build.others.join(", ");
             output::complain(&format!("exec: --target takes another: {others}"));
         }
-        let symbols = Symbols::open(&image.path, &build.source)
-            .map_err(|error| Failure::new(error, "build QEMU with debug information (-g)"))?;
+        let symbols = Symbols::open(&image.kept, &build.source).map_err(|error| {
+            let path = |path: &Path| path.display().to_string();
+            let error = error.replace(&path(&image.kept), &path(&image.path));
+            Failure::new(error, "build QEMU with debug information (-g)")
+        })?;
         Ok(Linked { image, target: build.target, symbols, names: Names::built_in() })
     }
 
@@ -201,7 +204,7 @@ fn folder(cache: Option<&Path>, build: &Build) -> Result<PathBuf, Failure> {
 
 fn start(image: &Image, job: &Job) -> Result<Child, Failure> {
     let path = image.path.display();
-    let mut command = Command::new(&image.path);
+    let mut command = Command::new(&image.kept);
     if is_pair(&job.scenario) {
         command.env(VARIABLE, "1");
     }

@@ -18,6 +18,7 @@ mod exec_race;
 mod exec_refused;
 mod exec_reuse;
 mod exec_symbols;
+mod exec_unusual;
 mod image;
 mod invariants;
 mod lab;

@@ -23,6 +23,8 @@ pub struct Build {
     /// The compiler and flags that migration/ram.c is compiled with, without
     /// what names the file or its output.
     pub compile: Vec<String>,
+    /// Where it was configured, if that is another directory.
+    configured: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +35,7 @@ struct Info {
 #[derive(Deserialize)]
 struct Directories {
     source: PathBuf,
+    build: PathBuf,
 }
 
 /// A command of compile_commands.json.
@@ -92,6 +95,9 @@ impl Build {
             std::io::ErrorKind::NotFound => Error::build(folder, "there is no such directory"),
             _ => Error::build(folder, &error.to_string()),
         })?;
+        if !folder.is_dir() {
+            return Err(Error::build(&folder, "it is no directory"));
+        }
         let path = folder.join("build.ninja");
         let text = read(&path)?;
         let made = made(&text);
@@ -109,11 +115,11 @@ impl Build {
             })?,
         };
         let others = made.into_iter().filter(|name| *name != target).collect();
-        let source = source(&folder)?;
+        let Directories { source, build: configured } = directories(&folder)?;
         let version = version(&source)?;
         let compile = compile(&folder, &target)?;
         let link_command = ninja::link_command(&folder, &target)?;
-        Ok(Build { folder, source, version, target, others, link_command, compile })
+        Ok(Build { folder, source, version, target, others, link_command, compile, configured })
     }
 
     /// Whether the executable is there, for this machine, and up to date.
@@ -141,6 +147,13 @@ impl Build {
         }
         match ninja::outdated(&self.folder, &self.target)? {
             None => Ok(()),
+            // What is looked for where it was is what ninja names first.
+            Some(_) if self.configured != self.folder => {
+                let (now, then) = (self.folder.display(), self.configured.display());
+                let message =
+                    format!("{now}: the build was moved here, it was configured as {then}");
+                Err(Error::new(message, "move it back, or configure and build it anew"))
+            }
             Some(reason) => {
                 let message = format!("{}: the build is outdated: {reason}", path.display());
                 Err(Error::new(message, way_out))
@@ -191,13 +204,17 @@ fn named(made: &[String], wanted: &str) -> Option<String> {
     made.iter().find(|name| guest(name) == guest(wanted)).cloned()
 }
 
-/// The source tree, as meson noted it.
-fn source(folder: &Path) -> Result<PathBuf, LinkError> {
+/// The source tree and the build directory, as meson noted them.
+fn directories(folder: &Path) -> Result<Directories, LinkError> {
     let path = folder.join("meson-info/meson-info.json");
     let info: Info = serde_json::from_str(&read(&path)?)
         .map_err(|error| Error::build(&path, &error.to_string()))?;
-    let source = folder.join(info.directories.source);
-    Ok(source.canonicalize().unwrap_or(source))
+    let there = |noted: PathBuf| {
+        let noted = folder.join(noted);
+        noted.canonicalize().unwrap_or(noted)
+    };
+    let Directories { source, build } = info.directories;
+    Ok(Directories { source: there(source), build: there(build) })
 }
 
 /// What VERSION says, if it is one that we can work with.

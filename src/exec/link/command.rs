@@ -46,8 +46,9 @@ impl Command {
             ("-fsanitize=", "a sanitizer's runtime replaces the same functions"),
             ("-static", "a static libc cannot be shared with our runtime"),
         ] {
-            let same = |word: &&String| {
-                if flag == "-static" { *word == flag } else { word.starts_with(flag) }
+            let same = |word: &&String| match flag {
+                "-static" => matches!(&word[..], "-static" | "-static-pie"),
+                _ => word.starts_with(flag),
             };
             if let Some(word) = flags.iter().find(same) {
                 let message = format!("{}: linked with {word}: {what}", build.target);

@@ -3,6 +3,7 @@
 //! Must not know: what the runtime does with a call that it catches.
 
 mod build;
+mod cache;
 mod command;
 mod error;
 mod glib;
@@ -19,6 +20,8 @@ pub use error::LinkError;
 pub use glue::{Glue, Kind};
 pub use settings::Settings;
 
+use cache::Cache;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,6 +30,9 @@ use std::time::{Duration, Instant};
 pub struct Image {
     /// The executable, in the cache directory.
     pub path: PathBuf,
+    /// The same file, also once another is in its place.
+    pub kept: PathBuf,
+    _open: File,
     /// Of QEMU, as its file VERSION has it.
     pub version: String,
     /// Whether it had to be linked, or was there already.
@@ -39,16 +45,18 @@ pub struct Image {
 pub fn link(build: &Build, cache: &Path, settings: &Settings) -> Result<Image, LinkError> {
     let began = Instant::now();
     settings.runtime_is_there()?;
-    std::fs::create_dir_all(cache).map_err(|error| LinkError::cache(cache, &error))?;
+    let cache = Cache::enter(cache)?;
     let command = command::Command::parse(build)?;
     // ninja's answer takes a third of a second: not before the link, beside it.
     let checked = std::thread::scope(|scope| {
         let finished = scope.spawn(|| build.finished());
-        let made = make(build, &command, cache, settings);
+        let made = make(build, &command, &cache.folder, settings);
         finished.join().expect("it does not panic").and(made)
     });
     let (path, fresh) = checked?;
-    Ok(Image { path, version: build.version.clone(), fresh, took: began.elapsed() })
+    let (open, kept) = Cache::keep(&path)?;
+    let version = build.version.clone();
+    Ok(Image { path, kept, _open: open, version, fresh, took: began.elapsed() })
 }
 
 /// The image, and whether it had to be linked.

@@ -163,3 +163,22 @@ impl Guest {
         commands
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_pages_is_said_where_it_is_not_taken_for_granted() {
+        let mut guest = Guest::none(Version::V10_0, vec![1]);
+        let bytes = |guest: &Guest| {
+            let mut out = Vec::new();
+            guest.configuration().write(&mut out);
+            out
+        };
+        assert_eq!(bytes(&guest), b"\x07\0\0\0\x04none");
+        guest.page_bits = Some(12);
+        let said = b"\x07\0\0\0\x04none\x05\x1econfiguration/target-page-bits\0\0\0\x01\0\0\0\x0c";
+        assert_eq!(bytes(&guest), said);
+    }
+}
