@@ -103,6 +103,24 @@ fn a_build_without_a_shared_libc() {
     }
 }
 
+#[test]
+fn a_build_with_modules() {
+    let so = "build accel-qtest-aarch64.so: c_LINKER ram.o\n";
+    let Some(made) = made("modules", &format!("{NINJA}{so}")) else { return };
+    refused(
+        &made,
+        &made.build,
+        &[],
+        "qemu-system-aarch64: the accelerator qtest is a module, which is not linked",
+        "configure a build directory with --disable-modules",
+    );
+    // The other's is not.
+    assert_eq!(
+        Build::open_target(&made.build, Some("x86_64")).expect("it is fit").version,
+        "10.0.0"
+    );
+}
+
 /// As meson writes it: a file that it read, which nothing makes.
 fn configured() -> String {
     let rule = "rule configure\n command = touch build.ninja\n generator = 1\n\

@@ -114,6 +114,15 @@ impl Build {
                 Error::new(message, format!("--target takes one of: {}", there.join(", ")))
             })?,
         };
+        // With --enable-modules it is loaded when QEMU starts, with libc's own functions.
+        if text
+            .lines()
+            .any(|line| line.starts_with(&format!("build accel-qtest-{}.so", guest(&target))))
+        {
+            let message =
+                format!("{target}: the accelerator qtest is a module, which is not linked");
+            return Err(Error::new(message, "configure a build directory with --disable-modules"));
+        }
         let others = made.into_iter().filter(|name| *name != target).collect();
         let Directories { source, build: configured } = directories(&folder)?;
         let version = version(&source)?;
