@@ -15,19 +15,27 @@ use super::{arena, backtrace, interrupt, process, snapshot, tasks};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Milliseconds of this process between two looks at it.
-const TICK: libc::suseconds_t = 10;
+const TICK: libc::suseconds_t = 4;
 /// So many looks without an operation in between, and it spins. One is not enough: the
 /// system may say that much time has passed when it was another's.
 const LOOKS: u32 = 5;
 /// The same while QEMU boots, when it has more to do.
-const LOOKS_AT_BOOT: u32 = 500;
-/// So many operations without a wait, and it spins as well. An access to memory that is
-/// a place to switch counts less.
+const LOOKS_AT_BOOT: u32 = 1250;
+/// So many operations without a wait, and it spins as well; and so many more, and it
+/// still does. An access to memory that is a place to switch counts less.
 const OPERATIONS: usize = 2500;
+const MORE_OPERATIONS: usize = 500;
 const ACCESSES: usize = 8;
+/// How often it may have to wait, if its loop asks for nothing, and if it does: then it
+/// may get on a little each time, as who sends a page and then waits for leave to send.
+const SILENT: usize = 3;
+const ASKING: usize = 20;
+
 /// How far time goes on for a thread that spins: not, then for what takes a while, then
 /// for what takes long.
-const PATIENCE: [Instant; 3] = [0, 1_000_000_000, 60_000_000_000];
+fn patience(times: usize) -> Instant {
+    [0, 1_000_000_000].get(times).copied().unwrap_or(60_000_000_000)
+}
 
 /// Of a thread, since it last waited for something.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,7 +135,8 @@ pub fn access(thread: &mut Thread) {
 #[inline]
 fn asks(thread: &mut Thread, weight: usize) {
     thread.busy.asked += weight;
-    if thread.busy.asked >= OPERATIONS * ACCESSES {
+    let enough = if thread.busy.spins() { MORE_OPERATIONS } else { OPERATIONS };
+    if thread.busy.asked >= enough * ACCESSES {
         thread.busy.asked = 0;
         if !snapshot::taken() {
             // QEMU boots: that takes as long as it takes.
@@ -143,12 +152,12 @@ fn asks(thread: &mut Thread, weight: usize) {
 fn waits(asks: bool) {
     let state = kernel();
     let thread = &mut state.threads[state.current];
-    let Some(patience) = PATIENCE.get(thread.busy.times) else {
+    if thread.busy.times == if asks { ASKING } else { SILENT } {
         let frames = std::mem::take(&mut thread.frames);
         state.end(Ending::Spins { frames, asks });
         process::never();
-    };
+    }
+    let until = state.now + patience(thread.busy.times);
     thread.busy.times += 1;
-    let until = state.now + patience;
     process::go_on(&mut Op::Spin { until, asleep: false });
 }
