@@ -4,6 +4,7 @@
 
 use crate::cli::directory;
 use crate::exec_kernel::{NOTHING, ends_of, twins_of};
+use crate::exec_race;
 use crate::made_build::trial;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -46,4 +47,19 @@ fn a_loop_that_asks_for_something_is_one_as_well() {
     twins("asks", "asks");
     twins("asks_for_time", "asks_for_time");
     twins("asks_often", "asks_often");
+}
+
+#[test]
+fn each_access_is_an_operation_where_races_are_looked_for() {
+    let Some(image) = exec_race::linked(include_str!("exec/spin.c"), "exec spin races") else {
+        return;
+    };
+    for program in ["asks", "spins"] {
+        let ends = |way: &str| {
+            let all = exec_race::run(&image, "1:10", &format!("{program} {way}"));
+            all.into_iter().map(|line| line.split(" at ").next().expect("one").to_string())
+        };
+        assert!(ends("right").eq(["10 exit 0 \"1\""]), "{program}");
+        assert!(ends("wrong").eq(["10 spins"]), "{program}");
+    }
 }

@@ -106,9 +106,10 @@ unsafe extern "C" fn handler(_: i32, _: *mut libc::siginfo_t, context: *mut libc
     // What is above the handler's own frames begins at the instruction.
     let begin = frames.iter().position(|frame| *frame == at);
     frames.drain(..begin.unwrap_or(0));
-    // On the way to a function of another library there is no way back: the next look
-    // is elsewhere in the loop.
-    if frames.len() < 2 && seen < 4 * enough {
+    // On the way to a function of another library there is no way back to be read: the
+    // next look is elsewhere in the loop.
+    if frames.iter().filter(|frame| (first..last).contains(*frame)).count() < 2 && seen < 4 * enough
+    {
         return;
     }
     state.threads[state.current].frames = frames;
