@@ -17,6 +17,7 @@ mod exec_pair_race;
 mod exec_race;
 mod exec_refused;
 mod exec_reuse;
+mod exec_spin;
 mod exec_symbols;
 mod exec_unusual;
 mod image;
