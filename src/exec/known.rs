@@ -95,8 +95,13 @@ impl Entry {
         let [first, second] = &self.functions;
         let fit =
             among(first, one) && among(second, two) || among(first, two) && among(second, one);
-        let mentioned =
-            |word: &String| race.accesses.iter().all(|access| access.line.contains(&**word));
+        // clang makes one instruction of several lines' and gives it none: the bytes are
+        // the same, so that the other's line tells.
+        let mentioned = |word: &String| {
+            let mut lines = race.accesses.iter().map(|access| access.line.as_str());
+            lines.clone().any(|line| line.contains(&**word))
+                && lines.all(|line| line.is_empty() || line.contains(&**word))
+        };
         fit && self.object.as_ref().is_none_or(|object| *object == race.object)
             && self.word.as_ref().is_none_or(mentioned)
     }
@@ -256,5 +261,22 @@ mod tests {
         assert!(!races.take(&race("a", "b", "heap+0x10", 1), &told(10)));
         let mut races = sorted(None, Some("f->y"), [&["a"], &["b"]]);
         assert!(races.take(&race("a", "b", "heap+0x10", 1), &told(10)));
+    }
+
+    #[test]
+    fn an_instruction_without_a_line_is_known_by_the_other_s() {
+        let with = |lines: [&str; 2]| {
+            let mut races = sorted(None, Some("f->x"), [&["a"], &["b"]]);
+            let mut found = race("a", "b", "heap+0x10", 1);
+            let accesses = &mut found.race.as_mut().expect("it is one").accesses;
+            for (access, line) in accesses.iter_mut().zip(lines) {
+                access.line = line.into();
+            }
+            !races.take(&found, &told(10))
+        };
+        assert!(with(["f->x = 1;", ""]));
+        assert!(!with(["f->y = 1;", ""]));
+        assert!(!with(["f->x = 1;", "return f->y;"]));
+        assert!(!with(["", ""]));
     }
 }
