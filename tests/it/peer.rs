@@ -4,7 +4,7 @@ use bqlcheck::exec::peer::{
     Asks, Destination, Guest, Monitor, Outcome, Script, Shared, Source, State, Wire, return_path,
 };
 use bqlcheck::sim::Version;
-use bqlcheck::sim::stream::{Command, Content, Item, Ram};
+use bqlcheck::sim::stream::{Command, Content, Item, Page, PageSizes, Ram, SectionType};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -128,6 +128,46 @@ fn a_precopy_between_two_peers() {
         assert_eq!(ended, (Outcome::Completed, Outcome::Completed, None, 0));
         assert!(right(&destination));
     }
+}
+
+#[test]
+fn a_page_that_was_not_discarded_cannot_be_placed_again() {
+    let guest = guest(Version::V10_0);
+    let block = &guest.block_headers()[0];
+    let page = || {
+        let name = block.idstr.as_str().into();
+        Page { block: name, continues: false, offset: 3 << 12, content: guest.content(0, 3) }
+    };
+    let section = |kind, items: Vec<Ram>| {
+        let items = items.into_iter().chain([Ram::Eos]).map(Item::Ram);
+        [guest.ram(kind)].into_iter().chain(items).chain([guest.ram_footer()]).collect::<Vec<_>>()
+    };
+    let sizes = PageSizes { summary: 4096, target: 4096 };
+    let start = vec![Ram::MemSize(guest.block_headers()), Ram::Page(page())];
+    let loaded = |discarded| {
+        let ranges = vec![(discarded, 4096)];
+        let block = block.idstr.clone();
+        let package = [
+            vec![Item::Command(Command::PostcopyListen)],
+            guest.device_items(),
+            vec![Item::Command(Command::PostcopyRun)],
+        ];
+        let stream = [
+            vec![Item::Header, guest.configuration()],
+            vec![Item::Command(Command::PostcopyAdvise(Some(sizes)))],
+            section(SectionType::Start, start.clone()),
+            vec![Item::Command(Command::PostcopyRamDiscard { block, ranges })],
+            vec![Item::Command(Command::Packaged(Item::bytes(&package.concat())))],
+            section(SectionType::End, vec![Ram::Page(page())]),
+            vec![Item::Eof],
+        ];
+        let (mut ours, theirs) = Socket::pair();
+        ours.send(&Item::bytes(&stream.concat())).expect("it fits");
+        let back = theirs.twin();
+        Destination::new(Asks::default()).load(theirs, back)
+    };
+    assert_eq!(loaded(3 << 12), Outcome::Completed);
+    assert_eq!(loaded(4 << 12), Outcome::Failed("a page of ram is placed twice".into()));
 }
 
 #[test]

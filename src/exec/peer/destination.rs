@@ -53,6 +53,15 @@ enum Flow {
     Pause,
 }
 
+/// Why it goes no further.
+#[derive(PartialEq)]
+enum Wrong {
+    /// The connection; in postcopy another one may go on from here.
+    Connection(String),
+    /// What came on it: no other connection mends that, though QEMU would wait for one.
+    Content(String),
+}
+
 impl<W: Wire> Destination<W> {
     pub fn new(asks: Asks) -> Self {
         Self {
@@ -97,7 +106,7 @@ impl<W: Wire> Destination<W> {
                         items.into_iter().try_for_each(|item| self.handle(item).map(|_| ()))
                     };
                     if let Err(wrong) = inside.and_then(handle) {
-                        break Err(wrong);
+                        break Err(Wrong::Content(wrong));
                     }
                     if self.loses_network() {
                         break Ok(Flow::Pause);
@@ -106,10 +115,12 @@ impl<W: Wire> Destination<W> {
                 Ok(Some(item)) => match self.handle(item) {
                     Ok(Flow::More) => {}
                     Ok(flow) => break Ok(flow),
-                    Err(wrong) => break Err(wrong),
+                    Err(wrong) => break Err(Wrong::Content(wrong)),
                 },
-                Ok(None) => break Err("the stream ends without QEMU_VM_EOF".into()),
-                Err(broken) => break Err(broken.to_string()),
+                Ok(None) => {
+                    break Err(Wrong::Connection("the stream ends without QEMU_VM_EOF".into()));
+                }
+                Err(broken) => break Err(Wrong::Connection(broken.to_string())),
             }
         };
         if ended == Ok(Flow::End) && self.state < PostcopyState::Listening {
@@ -128,8 +139,8 @@ impl<W: Wire> Destination<W> {
                 Outcome::Completed
             }
             Ok(_) => self.pause(),
-            Err(_) if self.state == PostcopyState::Running => self.pause(),
-            Err(wrong) => {
+            Err(Wrong::Connection(_)) if self.state == PostcopyState::Running => self.pause(),
+            Err(Wrong::Connection(wrong) | Wrong::Content(wrong)) => {
                 self.send(&Reply::Shut(1));
                 Outcome::Failed(wrong)
             }
@@ -253,7 +264,12 @@ impl<W: Wire> Destination<W> {
         let block = page.block.to_string();
         let pages = self.blocks.get_mut(&block).ok_or_else(|| format!("no block {block}"))?;
         let n = page.offset as usize / TARGET_PAGE_SIZE;
-        *pages.get_mut(n).ok_or("Illegal RAM offset")? = Some(page.content.clone());
+        let place = pages.get_mut(n).ok_or("Illegal RAM offset")?;
+        if self.state >= PostcopyState::Listening && place.is_some() {
+            // UFFDIO_COPY: EEXIST.
+            return Err(format!("a page of {block} is placed twice"));
+        }
+        *place = Some(page.content.clone());
         self.asked.retain(|asked| *asked != (block.clone(), n));
         if self.state != PostcopyState::Running {
             return Ok(Flow::More);

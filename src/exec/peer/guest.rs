@@ -74,7 +74,8 @@ impl Guest {
         }
     }
 
-    pub(super) fn configuration(&self) -> Item {
+    /// The first item after the header.
+    pub fn configuration(&self) -> Item {
         let machine = self.machine.clone();
         let subsections = self.page_bits.map(|bits| Subsection {
             name: "configuration/target-page-bits".into(),
@@ -84,7 +85,8 @@ impl Guest {
         Item::Configuration(Configuration { machine, subsections: Vec::from_iter(subsections) })
     }
 
-    pub(super) fn block_headers(&self) -> Vec<BlockHeader> {
+    /// Of `RAM_SAVE_FLAG_MEM_SIZE`.
+    pub fn block_headers(&self) -> Vec<BlockHeader> {
         let header = |block: &Block| BlockHeader {
             idstr: block.idstr.clone(),
             used_length: (block.pages.len() * TARGET_PAGE_SIZE) as u64,
@@ -94,7 +96,8 @@ impl Guest {
         self.blocks.iter().map(header).collect()
     }
 
-    pub(super) fn content(&self, block: usize, page: usize) -> Content {
+    /// What is in a page of the block.
+    pub fn content(&self, block: usize, page: usize) -> Content {
         match self.blocks[block].pages[page] {
             0 => Content::Zero,
             byte => Content::Data(vec![byte; TARGET_PAGE_SIZE]),
@@ -111,7 +114,7 @@ impl Guest {
     }
 
     /// `qemu_savevm_state_complete_precopy_non_iterable`.
-    pub(super) fn device_items(&self) -> Vec<Item> {
+    pub fn device_items(&self) -> Vec<Item> {
         let items = self.devices.iter().map(|device| {
             let identity = Some(Identity {
                 idstr: device.idstr.clone(),
@@ -129,7 +132,7 @@ impl Guest {
     }
 
     /// The head of a section of ram.
-    pub(super) fn ram(&self, kind: SectionType) -> Item {
+    pub fn ram(&self, kind: SectionType) -> Item {
         let identity = (kind == SectionType::Start).then(|| Identity {
             idstr: "ram".into(),
             instance_id: 0,
@@ -138,7 +141,8 @@ impl Guest {
         Item::Section(Section { kind, section_id: self.ram_section_id, identity })
     }
 
-    pub(super) fn ram_footer(&self) -> Item {
+    /// The end of a section of ram.
+    pub fn ram_footer(&self) -> Item {
         Item::Footer(self.ram_section_id)
     }
 
