@@ -12,6 +12,7 @@ pub mod network;
 pub mod outgoing;
 pub mod pair;
 pub mod qmp;
+pub mod restless;
 pub mod story;
 pub mod table;
 pub mod target;
@@ -46,7 +47,7 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 20] = [
+const OUTGOING: [&str; 21] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
@@ -61,6 +62,7 @@ const OUTGOING: [&str; 20] = [
     "postcopy-cancel-autostart",
     "postcopy-recover-out",
     "postcopy-break-late-out",
+    "postcopy-restless-out",
     "postcopy-break-out",
     "postcopy-break-narrow-out",
     "postcopy-break-out-autostart",
@@ -104,12 +106,12 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
         None => Script::precopy(version),
         Some(pages) => Script { preempt: plan.preempt, ..Script::postcopy(version, pages) },
     };
-    let (breaks, hasty, hostile) = (plan.breaks, plan.hasty, plan.hostile);
+    let (breaks, hasty, restless, hostile) = (plan.breaks, plan.hasty, plan.restless, plan.hostile);
     // Nothing registers the memory of a precopy, where vCPUs could find it; and
     // no pages come from who is hostile.
     let vcpus = if script.postcopy && hostile.is_none() { VCPUS } else { 0 };
     let guest = guest(plan, version);
-    let incoming = Incoming { guest, script, breaks, hasty, vcpus, hostile };
+    let incoming = Incoming { guest, script, breaks, hasty, restless, vcpus, hostile };
     let side = Side::Destination(incoming);
     Some(Setup { side, devices: plan.devices, contract, monitor: Arc::default() })
 }
@@ -123,6 +125,7 @@ fn pages() -> Vec<u8> {
 fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
     let stuck = name == "precopy-cancel-stuck";
+    let restless = name == "postcopy-restless-out";
     let narrow = stuck || name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
@@ -137,7 +140,7 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         | "precopy-cancel-stuck" => (false, Deed::Cancel),
         "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
         "postcopy-recover-out" => (true, Deed::Pause),
-        "postcopy-break-late-out" => (true, Deed::Late),
+        "postcopy-break-late-out" | "postcopy-restless-out" => (true, Deed::Late),
         "postcopy-break-out" | "postcopy-break-narrow-out" | "postcopy-break-out-autostart" => {
             (true, Deed::Break)
         }
@@ -154,6 +157,7 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         deed,
         autostart,
         hasty,
+        restless,
         slow,
         narrow,
         stuck,

@@ -9,6 +9,7 @@ use super::incoming::MONITOR;
 use super::lanes::{self, Lanes};
 use super::multifd;
 use super::qmp::Qmp;
+use super::restless;
 use super::task::{act, add};
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
@@ -53,6 +54,8 @@ pub struct Outgoing {
     /// The user cancels before there is a connection, too, and migrates again as
     /// soon as a migration is said to have failed.
     pub hasty: bool,
+    /// The user also gives commands that nothing calls for.
+    pub restless: bool,
     /// The user limits the bandwidth of postcopy.
     pub slow: bool,
     /// The network holds little: the source waits while the destination has not read.
@@ -98,6 +101,8 @@ pub struct Story {
     pub pages: Vec<Option<Content>>,
     /// The source's statuses in order, of all its migrations.
     pub statuses: Vec<String>,
+    /// Whether each command that a restless user gave was done.
+    pub answers: Vec<bool>,
     /// The user's work is done.
     pub done: bool,
     pub wrong: Vec<String>,
@@ -228,6 +233,10 @@ impl Scenario for Running {
                 kernel().ends_idle = true;
             });
         }
+        if self.outgoing.restless {
+            let (this, story, qmp) = (self.outgoing.clone(), story.clone(), self.monitor.clone());
+            add("restless user", move || this.restless(&story, qmp.clone()));
+        }
         if matches!(self.outgoing.deed, Deed::Pause | Deed::Late | Deed::Break) {
             let (this, story) = (self.outgoing.clone(), story.clone());
             add("network", move || this.network(&story, &lanes));
@@ -249,7 +258,9 @@ impl Scenario for Running {
     fn outcome(&self) -> String {
         self.look(|story, _| {
             let destination: Vec<&str> = story.destination.iter().map(word).collect();
-            format!("{}; destination {}", story.statuses.join(" > "), destination.join(" > "))
+            let refused = restless::refused(&story.answers);
+            let (statuses, destination) = (story.statuses.join(" > "), destination.join(" > "));
+            format!("{statuses}; destination {destination}{refused}")
         })
     }
 }

@@ -69,9 +69,19 @@ impl Qmp {
         Ok(())
     }
 
+    /// Sends a command that nobody waits for: the answer comes as an event does, with
+    /// `id`. For a copy of a client, the other one being who reads.
+    pub fn aside(&mut self, how: &str, name: &str, arguments: Value) -> Result<(), String> {
+        self.send(&json!({ how: name, "arguments": arguments, "id": name }))
+    }
+
     fn answer(&mut self) -> Result<Value, String> {
         loop {
             let line = self.line()?;
+            if line.get("id").is_some() {
+                self.events.push_back(line);
+                continue;
+            }
             if let Some(error) = line.get("error") {
                 return Err(error["desc"].as_str().unwrap_or("an error").into());
             }

@@ -3,6 +3,7 @@
 
 use super::board::Board;
 use super::channel::Channel;
+use super::restless;
 use crate::exec::peer::{Outcome, Shared};
 
 /// The story of one execution.
@@ -12,6 +13,10 @@ pub struct Story {
     pub runs: bool,
     /// The destination listens again.
     pub recovers: bool,
+    /// The source has paused, and a restless user has not told it to go on.
+    pub waits: bool,
+    /// Whether each command that a restless user gave was done.
+    pub answers: Vec<bool>,
     /// The network was cut.
     pub cut: bool,
     /// The source's multifd channels.
@@ -30,7 +35,7 @@ impl Story {
     /// Both sides are done, whatever came of it. A status is changed before its event is
     /// sent, so that of another thread, which comes later, can be told first.
     pub fn finished(&self) -> bool {
-        self.source == Some(Outcome::Completed)
+        (self.source == Some(Outcome::Completed) || self.waits)
             && self.statuses.iter().any(|status| status == "completed")
     }
 
@@ -43,7 +48,8 @@ impl Story {
             Some(Outcome::Failed(_)) => "failed",
             Some(Outcome::Hangs(_)) => "hangs",
         };
-        format!("{}; source {source}", self.statuses.join(" > "))
+        let refused = restless::refused(&self.answers);
+        format!("{}; source {source}{refused}", self.statuses.join(" > "))
     }
 }
 
