@@ -244,9 +244,7 @@ impl Incoming {
             add("management", move || this.management(&story, qmp.clone()));
         }
         if self.restless {
-            let (this, state, story, qmp) =
-                (self.clone(), state.clone(), story.clone(), monitor.clone());
-            add("restless user", move || this.restless(&state, &story, qmp.clone()));
+            self.add_restless(&state, &story, monitor);
         }
         for nth in 0..self.script.multifd {
             let (script, state, story, wire) =
@@ -300,17 +298,13 @@ impl Incoming {
             state.with(State::open_return_path);
             story.with(|story| story.multifd = channels[1..].to_vec());
             wires.with(|wires| *wires = channels);
-            let outcome = if listener == INCOMING {
-                let slow = Slow {
-                    channel,
-                    state: state.clone(),
-                    story: story.clone(),
-                    breaks: self.breaks,
-                    left,
-                };
-                source.migrate(slow, &mut preempt)
-            } else {
-                source.recover(channel, &mut preempt)
+            let (breaks, restless) = (self.breaks, self.restless);
+            let (of, told) = (state.clone(), story.clone());
+            let slow = Slow { channel, state: of, story: told, breaks, restless, left };
+            let outcome = match listener {
+                INCOMING => source.migrate(slow, &mut preempt),
+                _ if restless => source.recover(slow, &mut preempt),
+                _ => source.recover(channel, &mut preempt),
             };
             if outcome != Outcome::Paused {
                 state.with(|state| state.multifd.exit(Ok(())));
@@ -352,6 +346,7 @@ impl Incoming {
         }) {
             last = Some(channel);
             peer::return_path(&self.guest, &self.script, state, channel);
+            story.with(|story| story.broken = Some(channel));
             if story.with(|story| story.source.is_some()) {
                 break;
             }

@@ -47,7 +47,7 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 21] = [
+const OUTGOING: [&str; 22] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
@@ -63,6 +63,7 @@ const OUTGOING: [&str; 21] = [
     "postcopy-recover-out",
     "postcopy-break-late-out",
     "postcopy-restless-out",
+    "postcopy-restless-late-out",
     "postcopy-break-out",
     "postcopy-break-narrow-out",
     "postcopy-break-out-autostart",
@@ -125,7 +126,7 @@ fn pages() -> Vec<u8> {
 fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
     let stuck = name == "precopy-cancel-stuck";
-    let restless = name == "postcopy-restless-out";
+    let restless = name.starts_with("postcopy-restless");
     let narrow = stuck || name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
@@ -139,8 +140,8 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         | "precopy-cancel-autostart"
         | "precopy-cancel-stuck" => (false, Deed::Cancel),
         "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
-        "postcopy-recover-out" => (true, Deed::Pause),
-        "postcopy-break-late-out" | "postcopy-restless-out" => (true, Deed::Late),
+        "postcopy-recover-out" | "postcopy-restless-out" => (true, Deed::Pause),
+        "postcopy-break-late-out" | "postcopy-restless-late-out" => (true, Deed::Late),
         "postcopy-break-out" | "postcopy-break-narrow-out" | "postcopy-break-out-autostart" => {
             (true, Deed::Break)
         }

@@ -19,7 +19,7 @@ use crate::exec::search::Scenario;
 use crate::lock::Rule;
 use crate::sim::stream::Content;
 use crate::sim::{Side, Version};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The name of the destination's listener.
@@ -101,11 +101,20 @@ pub struct Story {
     pub pages: Vec<Option<Content>>,
     /// The source's statuses in order, of all its migrations.
     pub statuses: Vec<String>,
+    /// A restless user gives no more commands that nothing calls for.
+    pub calm: bool,
     /// Whether each command that a restless user gave was done.
     pub answers: Vec<bool>,
     /// The user's work is done.
     pub done: bool,
     pub wrong: Vec<String>,
+}
+
+impl Story {
+    /// How often the source has paused.
+    pub(super) fn paused(&self) -> usize {
+        self.statuses.iter().filter(|status| *status == "postcopy-paused").count()
+    }
 }
 
 /// The boot task: negotiates, fills the guest's memory, sets the capabilities;
@@ -127,6 +136,11 @@ pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     Ok(qmp)
+}
+
+/// The arguments of `migrate` after a pause.
+pub(super) fn resume() -> Value {
+    json!({ "uri": format!("unix:{OUTGOING}"), "resume": true })
 }
 
 /// The boards of an execution.

@@ -5,19 +5,21 @@
 use super::board::Board;
 use super::incoming::{self, Incoming, RECOVER};
 use super::network;
-use super::outgoing::{self, OUTGOING, Outgoing};
+use super::outgoing::{self, Deed, Outgoing};
 use super::qmp::Qmp;
 use super::story::Story;
-use super::task::dawdle;
+use super::task::{add, dawdle};
 use crate::exec::kernel::tasks::choose;
 use crate::exec::peer::{State, Status};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// Commands at most.
+/// Commands that nothing calls for, at most.
 const MOST: usize = 3;
 /// Places to switch before each, at most.
-const LONG: usize = 300;
+const LONG: [usize; 3] = [1, 20, 300];
 
+const IN_BAND: &str = "execute";
 const OUT_OF_BAND: &str = "exec-oob";
 const PAUSE: &str = "migrate-pause";
 
@@ -32,66 +34,90 @@ pub fn refused(answers: &[bool]) -> String {
     if answers.is_empty() { String::new() } else { format!("; {not} of {} refused", answers.len()) }
 }
 
+/// A client who does not read: the other user does, and writes down the answers.
+struct Restless<'a, S> {
+    qmp: Qmp,
+    story: &'a Board<S>,
+    answers: fn(&S) -> &[bool],
+}
+
+impl<S> Restless<'_, S> {
+    /// Gives a command, and says whether it was done.
+    fn give(&mut self, how: &str, name: &str, arguments: Value) -> bool {
+        let before = self.story.look(|story| (self.answers)(story).len());
+        // If nobody listens any more, nobody will answer either.
+        let _ = self.qmp.aside(how, name, arguments);
+        self.story.wait(|story| (self.answers)(story).get(before).copied())
+    }
+}
+
+impl Restless<'_, Story> {
+    /// Lets the destination listen again; if it does, a source that waits for that is
+    /// told. One that has not paused yet would take an old word for a new one.
+    fn mend(&mut self) -> bool {
+        let listens = self.give(OUT_OF_BAND, RECOVER.0, incoming::recover());
+        self.story.with(|story| story.recovers |= listens && story.waits);
+        listens
+    }
+}
+
 impl Incoming {
-    /// The restless user of a destination. Afterwards, whenever the source has paused and
-    /// all is at rest, the destination is made to listen again.
-    pub(super) fn restless(&self, state: &Board<State>, story: &Board<Story>, mut qmp: Qmp) {
-        state.wait(|state| (state.status == Status::PostcopyActive).then_some(()));
-        for _ in 0..choose(MOST + 1) {
-            dawdle(LONG);
-            match choose(2) {
-                0 if give(story, &mut qmp, PAUSE, json!({})) => {
-                    // What a network held back that was to fail does not come any more.
-                    story.with(|story| story.cut = true);
-                }
-                0 => {}
-                _ => {
-                    mend(story, &mut qmp);
-                }
-            }
+    /// Adds the restless user of a destination.
+    pub(super) fn add_restless(
+        &self,
+        state: &Arc<Board<State>>,
+        story: &Arc<Board<Story>>,
+        monitor: &Qmp,
+    ) {
+        let (this, state, story, qmp) =
+            (self.clone(), state.clone(), story.clone(), monitor.clone());
+        add("restless user", move || this.restless(&state, &story, qmp.clone()));
+    }
+
+    /// Afterwards, whenever the source has paused and all is at rest, the destination is
+    /// made to listen again.
+    fn restless(&self, state: &Board<State>, story: &Board<Story>, qmp: Qmp) {
+        let mut user = Restless { qmp, story, answers: |story| &story.answers };
+        if self.breaks.stalls() {
+            story.wait(|story| story.runs.then_some(()));
+        } else {
+            let early = [Status::Active, Status::PostcopyDevice];
+            state.wait(|state| (!early.contains(&state.status)).then_some(()));
         }
+        for _ in 0..choose(MOST + 1) {
+            dawdle(LONG[choose(LONG.len())]);
+            match choose(2) {
+                0 => user.give(OUT_OF_BAND, PAUSE, json!({})),
+                _ => user.mend(),
+            };
+        }
+        story.with(|story| story.calm = true);
         loop {
             story.wait(|story| (story.waits && !story.recovers).then_some(()));
             network::rest();
-            if !mend(story, &mut qmp) {
+            if !user.mend() {
                 return;
             }
         }
     }
 }
 
-/// Gives a command, and says whether it was done.
-fn give(story: &Board<Story>, qmp: &mut Qmp, name: &str, arguments: Value) -> bool {
-    let before = story.look(|story| story.answers.len());
-    if let Err(error) = qmp.aside(OUT_OF_BAND, name, arguments) {
-        story.with(|story| story.wrong.push(error));
-    }
-    story.wait(|story| story.answers.get(before).copied())
-}
-
-/// Lets the destination listen again; if it does, a source that waits for that is told.
-fn mend(story: &Board<Story>, qmp: &mut Qmp) -> bool {
-    let listens = give(story, qmp, RECOVER.0, incoming::recover());
-    // A source that has not paused yet would take an old word for a new one.
-    story.with(|story| story.recovers |= listens && story.waits);
-    listens
-}
-
 impl Outgoing {
     /// The restless user of a source; the other user resumes where it has paused.
-    pub(super) fn restless(&self, story: &Board<outgoing::Story>, mut qmp: Qmp) {
-        story.wait(|story| story.channel);
+    pub(super) fn restless(&self, story: &Board<outgoing::Story>, qmp: Qmp) {
+        let mut user = Restless { qmp, story, answers: |story| &story.answers };
+        match self.deed {
+            Deed::Pause => story.wait(|story| story.runs.then_some(())),
+            _ => story.wait(|story| story.channel.map(|_| ())),
+        }
         for _ in 0..choose(MOST + 1) {
             self.later();
-            let resume = json!({ "uri": format!("unix:{OUTGOING}"), "resume": true });
-            let given = match choose(2) {
-                0 => qmp.aside(OUT_OF_BAND, PAUSE, json!({})),
-                _ => qmp.aside("execute", "migrate", resume),
+            match choose(2) {
+                0 => user.give(OUT_OF_BAND, PAUSE, json!({})),
+                _ => user.give(IN_BAND, "migrate", outgoing::resume()),
             };
-            if let Err(error) = given {
-                return story.with(|story| story.wrong.push(error));
-            }
         }
+        story.with(|story| story.calm = true);
     }
 }
 

@@ -15,10 +15,14 @@ pub struct Story {
     pub recovers: bool,
     /// The source has paused, and a restless user has not told it to go on.
     pub waits: bool,
+    /// A restless user gives no more commands that nothing calls for.
+    pub calm: bool,
     /// Whether each command that a restless user gave was done.
     pub answers: Vec<bool>,
     /// The network was cut.
     pub cut: bool,
+    /// The last connection of which the source has seen the end.
+    pub broken: Option<Channel>,
     /// The source's multifd channels.
     pub multifd: Vec<Channel>,
     /// What the source came to.

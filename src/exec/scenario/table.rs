@@ -48,7 +48,7 @@ const fn plan(name: &'static str, breaks: Break) -> Plan {
 }
 
 /// One after the other.
-pub const ALL: [Plan; 18] = [
+pub const ALL: [Plan; 19] = [
     Plan { postcopy: None, ..plan("precopy", Break::Never) },
     plan("postcopy", Break::Never),
     plan("postcopy-recover", Break::Running),
@@ -58,6 +58,7 @@ pub const ALL: [Plan; 18] = [
     plan("postcopy-recover-twice", Break::Twice),
     plan("postcopy-break-anytime", Break::Anywhere),
     Plan { restless: true, ..plan("postcopy-restless", Break::Running) },
+    Plan { restless: true, ..plan("postcopy-restless-anytime", Break::Anywhere) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu", Break::Never) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu-recover", Break::Resting) },
     // All pages are clean when it becomes a postcopy: nothing is discarded.

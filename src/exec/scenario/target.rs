@@ -18,6 +18,8 @@ use std::sync::Arc;
 const WINDOW: u64 = 100_000_000;
 /// The source's status until the destination has loaded its devices.
 const DEVICE: &str = "postcopy-device";
+/// The same until both know what is missing.
+const RECOVER: &str = "postcopy-recover";
 /// Places to switch that somebody may wait for, before the network or the user
 /// does something.
 const LONG: usize = 200;
@@ -33,6 +35,9 @@ struct Line {
     story: Arc<Board<Story>>,
     /// Nothing comes any more once the guest has gone over, until it fails.
     fails: bool,
+    /// Nor while a restless user may pause; the source pauses so many times before it
+    /// has done with this connection.
+    restless: Option<usize>,
     /// Nothing comes any more after so many bytes, until the migration is over.
     through: Option<usize>,
 }
@@ -48,8 +53,13 @@ impl peer::Wire for Line {
             // Since 10.2 the source first has to learn that the package was loaded, for
             // which it goes on sending: in postcopy-device it cannot be paused. What the
             // user knows of its status comes too late: nothing may be left by then.
-            let learns = ending::status() == DEVICE;
-            self.story.wait(|story| (!story.loaded || story.cut || learns).then_some(()));
+            // A recovery has to come as far as the pages, too.
+            let learns = [DEVICE, RECOVER].contains(&&*ending::status());
+            let over = |story: &Story| match self.restless {
+                Some(before) => story.paused() > before || story.calm && story.cut,
+                None => story.cut,
+            };
+            self.story.wait(|story| (!story.loaded || over(story) || learns).then_some(()));
             most = most.min(PAGE);
         }
         match &mut self.through {
@@ -123,7 +133,9 @@ impl Outgoing {
     fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
         let first = story.look(|story| story.destination.is_empty());
         let through = (self.stuck && first).then(|| choose(THROUGH) * PAGE);
-        Line { channel, story: story.clone(), fails: self.deed == Deed::Pause, through }
+        let restless = self.restless.then(|| story.look(|story| story.destination.len()));
+        let fails = self.deed == Deed::Pause;
+        Line { channel, story: story.clone(), fails, restless, through }
     }
 
     /// A destination whose guest asks for some pages once it runs.
@@ -147,7 +159,7 @@ impl Outgoing {
             story.wait(|story| story.runs.then_some(()));
             // Or the user pauses.
             if choose(3) == 0 {
-                return;
+                return story.with(|story| story.cut |= self.restless);
             }
         } else {
             story.wait(|story| story.channel);

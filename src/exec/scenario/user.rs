@@ -3,7 +3,7 @@
 
 use super::board::Board;
 use super::guest::Memory;
-use super::outgoing::{Deed, OUTGOING, Outgoing, Story};
+use super::outgoing::{Deed, OUTGOING, Outgoing, Story, resume};
 use super::pair::judge::stuck;
 use super::qmp::Qmp;
 use super::restless;
@@ -147,7 +147,7 @@ impl Outgoing {
         qmp: &mut Qmp,
         until: &[&str],
     ) -> Result<String, String> {
-        let mut pauses = matches!(self.deed, Deed::Pause | Deed::Late);
+        let mut pauses = !self.restless && matches!(self.deed, Deed::Pause | Deed::Late);
         loop {
             let event = qmp.event()?;
             if event["event"] != "MIGRATION" {
@@ -187,8 +187,7 @@ impl Outgoing {
                         }
                         _ => {}
                     }
-                    let to = json!({ "uri": format!("unix:{OUTGOING}"), "resume": true });
-                    match qmp.command("migrate", to) {
+                    match qmp.command("migrate", resume()) {
                         // The restless user was faster.
                         Err(_) if self.restless => {}
                         Err(wrong) => return Err(wrong),
