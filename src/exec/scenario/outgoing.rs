@@ -4,7 +4,7 @@
 
 use super::board::Board;
 use super::channel::{Channel, listens};
-use super::guest::Memory;
+use super::guest::{Memory, PAGE};
 use super::incoming::MONITOR;
 use super::lanes::{self, Lanes};
 use super::multifd;
@@ -220,7 +220,9 @@ impl Scenario for Running {
         let story = Arc::new(Board::new(Story::default()));
         let listener = Channel::listen(OUTGOING);
         let narrow = self.outgoing.deed == Deed::Pause || self.outgoing.narrow;
-        kernel().files.room = narrow.then_some(ROOM);
+        // After many recoveries little is left.
+        let room = if self.outgoing.restless { PAGE } else { ROOM };
+        kernel().files.room = narrow.then_some(room);
         let lanes = Arc::new(Board::new(Lanes::default()));
         let receiving = Arc::new(Board::new(Receiving::default()));
         for nth in 0..self.outgoing.multifd {

@@ -78,11 +78,11 @@ impl Incoming {
     /// made to listen again.
     fn restless(&self, state: &Board<State>, story: &Board<Story>, qmp: Qmp) {
         let mut user = Restless { qmp, story, answers: |story| &story.answers };
+        // Else the source fails, and the guest is where it should not be.
+        let early = [Status::Active, Status::PostcopyDevice];
+        state.wait(|state| (!early.contains(&state.status)).then_some(()));
         if self.breaks.stalls() {
             story.wait(|story| story.runs.then_some(()));
-        } else {
-            let early = [Status::Active, Status::PostcopyDevice];
-            state.wait(|state| (!early.contains(&state.status)).then_some(()));
         }
         for _ in 0..choose(MOST + 1) {
             dawdle(LONG[choose(LONG.len())]);

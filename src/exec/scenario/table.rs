@@ -58,7 +58,7 @@ pub const ALL: [Plan; 19] = [
     plan("postcopy-recover-twice", Break::Twice),
     plan("postcopy-break-anytime", Break::Anywhere),
     Plan { restless: true, ..plan("postcopy-restless", Break::Running) },
-    Plan { restless: true, ..plan("postcopy-restless-anytime", Break::Anywhere) },
+    Plan { restless: true, ..plan("postcopy-restless-anytime", Break::Never) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu", Break::Never) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu-recover", Break::Resting) },
     // All pages are clean when it becomes a postcopy: nothing is discarded.
