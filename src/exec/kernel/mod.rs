@@ -17,6 +17,7 @@ pub mod boot;
 pub mod choices;
 pub mod cleanup;
 pub mod clock;
+pub mod closed;
 mod contents;
 pub mod context;
 pub mod fault;

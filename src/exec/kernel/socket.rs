@@ -1,9 +1,10 @@
 //! Stream sockets by name, and connections between QEMU and a scenario's tasks.
 //! Must not know: what is said over them.
 
+use super::closed;
 use super::file::{self, File, error, readable_key, writable_key};
 use super::state::{Kernel, Key, Tid};
-use libc::{EAGAIN, EBADF, ECONNREFUSED, EINVAL};
+use libc::{EAGAIN, ECONNREFUSED, EINVAL};
 
 /// A call on a socket.
 #[derive(Debug)]
@@ -38,7 +39,9 @@ impl Call {
         match self {
             Call::Accept { fd, nonblocking } => accept(kernel, tid, *fd, *nonblocking),
             Call::Receive { fd, parts, many, peek, never_wait } => {
-                let Some((file, waits)) = kernel.called(tid, *fd) else { return error(EBADF) };
+                let Some((file, waits)) = kernel.called(tid, *fd) else {
+                    return closed::error(kernel, tid, *fd);
+                };
                 let wait = waits && !*never_wait;
                 let mut bytes = 0;
                 for part in iovec(*parts, *many) {
@@ -60,7 +63,9 @@ impl Call {
                 Some(bytes as isize)
             }
             Call::Send { fd, parts, many, never_wait, sent } => {
-                let Some((file, waits)) = kernel.called(tid, *fd) else { return error(EBADF) };
+                let Some((file, waits)) = kernel.called(tid, *fd) else {
+                    return closed::error(kernel, tid, *fd);
+                };
                 let wait = waits && !*never_wait;
                 let mut before = 0;
                 for part in iovec(*parts, *many) {
@@ -87,7 +92,9 @@ impl Call {
                 Some(*sent as isize)
             }
             Call::Shutdown { fd, how } => {
-                let Some(file) = kernel.files.file(*fd) else { return error(EBADF) };
+                let Some(file) = kernel.files.file(*fd) else {
+                    return closed::error(kernel, tid, *fd);
+                };
                 shutdown(kernel, file, *how)
             }
         }
@@ -101,7 +108,7 @@ pub fn iovec(parts: usize, many: usize) -> &'static [libc::iovec] {
 }
 
 fn accept(kernel: &mut Kernel, tid: Tid, fd: i32, nonblocking: bool) -> Option<isize> {
-    let Some((file, wait)) = kernel.called(tid, fd) else { return error(EBADF) };
+    let Some((file, wait)) = kernel.called(tid, fd) else { return closed::error(kernel, tid, fd) };
     let File::Socket { listens: true, pending, .. } = &mut kernel.files.all[file] else {
         return error(EINVAL);
     };

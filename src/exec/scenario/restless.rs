@@ -92,6 +92,11 @@ impl Incoming {
             };
         }
         story.with(|story| story.calm = true);
+        // What does no harm may be tried while the migration ends, too.
+        if choose(2) == 0 {
+            dawdle(LONG[choose(LONG.len())]);
+            user.mend();
+        }
         loop {
             story.wait(|story| (story.waits && !story.recovers).then_some(()));
             network::rest();
