@@ -4,11 +4,10 @@
 //! Must not know: who polls.
 
 use super::clock::Instant;
-use super::closed;
 use super::pipe::Pipe;
 pub use super::pipe::{pipe_key, readable_key, writable_key};
 use super::state::{Kernel, Key, Tid};
-use libc::{EAGAIN, EPIPE, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT};
+use libc::{EAGAIN, EBADF, EPIPE, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT};
 use std::collections::VecDeque;
 
 /// The first descriptor that is ours.
@@ -167,9 +166,7 @@ impl Call {
     pub fn attempt(&mut self, kernel: &mut Kernel, tid: Tid) -> Option<isize> {
         match *self {
             Call::Read { fd, into, length } => {
-                let Some((file, waits)) = kernel.called(tid, fd) else {
-                    return closed::error(kernel, tid, fd);
-                };
+                let Some((file, waits)) = kernel.called(tid, fd) else { return error(EBADF) };
                 match read(kernel, file, into, length, false) {
                     Err(EAGAIN) if waits => {
                         kernel.wait_for(tid, file, readable_key(kernel, file));
@@ -180,9 +177,7 @@ impl Call {
                 }
             }
             Call::Write { fd, from, length } => {
-                let Some((file, waits)) = kernel.called(tid, fd) else {
-                    return closed::error(kernel, tid, fd);
-                };
+                let Some((file, waits)) = kernel.called(tid, fd) else { return error(EBADF) };
                 match write(kernel, file, from, length) {
                     Err(EAGAIN) if waits => {
                         kernel.wait_for(tid, file, writable_key(kernel, file));
@@ -196,9 +191,7 @@ impl Call {
                 poll(kernel, tid, (fds, many), deadline, asleep)
             }
             Call::Close { fd } => {
-                let Some(file) = kernel.files.file(fd) else {
-                    return closed::error(kernel, tid, fd);
-                };
+                let Some(file) = kernel.files.file(fd) else { return error(EBADF) };
                 *kernel.files.slot(fd).expect("it has a file") = None;
                 if !kernel.files.open.iter().flatten().any(|open| open.file == file) {
                     close(kernel, file);

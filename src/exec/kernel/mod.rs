@@ -17,7 +17,6 @@ pub mod boot;
 pub mod choices;
 pub mod cleanup;
 pub mod clock;
-pub mod closed;
 mod contents;
 pub mod context;
 pub mod fault;

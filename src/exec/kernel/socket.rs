@@ -1,10 +1,9 @@
 //! Stream sockets by name, and connections between QEMU and a scenario's tasks.
 //! Must not know: what is said over them.
 
-use super::closed;
 use super::file::{self, File, error, readable_key, writable_key};
 use super::state::{Kernel, Key, Tid};
-use libc::{EAGAIN, ECONNREFUSED, EINVAL};
+use libc::{EAGAIN, EBADF, ECONNREFUSED, EINVAL};
 
 /// A call on a socket.
 #[derive(Debug)]
@@ -39,9 +38,7 @@ impl Call {
         match self {
             Call::Accept { fd, nonblocking } => accept(kernel, tid, *fd, *nonblocking),
             Call::Receive { fd, parts, many, peek, never_wait } => {
-                let Some((file, waits)) = kernel.called(tid, *fd) else {
-                    return closed::error(kernel, tid, *fd);
-                };
+                let Some((file, waits)) = kernel.called(tid, *fd) else { return error(EBADF) };
                 let wait = waits && !*never_wait;
                 let mut bytes = 0;
                 for part in iovec(*parts, *many) {
@@ -63,9 +60,7 @@ impl Call {
                 Some(bytes as isize)
             }
             Call::Send { fd, parts, many, never_wait, sent } => {
-                let Some((file, waits)) = kernel.called(tid, *fd) else {
-                    return closed::error(kernel, tid, *fd);
-                };
+                let Some((file, waits)) = kernel.called(tid, *fd) else { return error(EBADF) };
                 let wait = waits && !*never_wait;
                 let mut before = 0;
                 for part in iovec(*parts, *many) {
@@ -92,9 +87,7 @@ impl Call {
                 Some(*sent as isize)
             }
             Call::Shutdown { fd, how } => {
-                let Some(file) = kernel.files.file(*fd) else {
-                    return closed::error(kernel, tid, *fd);
-                };
+                let Some(file) = kernel.files.file(*fd) else { return error(EBADF) };
                 shutdown(kernel, file, *how)
             }
         }
@@ -108,7 +101,7 @@ pub fn iovec(parts: usize, many: usize) -> &'static [libc::iovec] {
 }
 
 fn accept(kernel: &mut Kernel, tid: Tid, fd: i32, nonblocking: bool) -> Option<isize> {
-    let Some((file, wait)) = kernel.called(tid, fd) else { return closed::error(kernel, tid, fd) };
+    let Some((file, wait)) = kernel.called(tid, fd) else { return error(EBADF) };
     let File::Socket { listens: true, pending, .. } = &mut kernel.files.all[file] else {
         return error(EINVAL);
     };

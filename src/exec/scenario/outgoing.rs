@@ -101,6 +101,8 @@ pub struct Story {
     pub pages: Vec<Option<Content>>,
     /// The source's statuses in order, of all its migrations.
     pub statuses: Vec<String>,
+    /// One of two users is in the middle of a command.
+    pub types: bool,
     /// A restless user gives no more commands that nothing calls for.
     pub calm: bool,
     /// Whether each command that a restless user gave was done.

@@ -62,17 +62,16 @@ impl Qmp {
     /// nothing but parse. It reads commands a byte at a time, each in a round of its
     /// loop: done before the snapshot, that is not in each execution.
     pub fn begin_out_of_band(&mut self, name: &str, arguments: Value) -> Result<(), String> {
-        let text = json!({ "exec-oob": name, "arguments": arguments }).to_string();
+        self.begin(&json!({ "exec-oob": name, "arguments": arguments }))
+    }
+
+    /// The same with any command.
+    pub fn begin(&mut self, message: &Value) -> Result<(), String> {
+        let text = message.to_string();
         let typed = text.strip_suffix('}').expect("an object");
         self.channel.send(typed.as_bytes()).map_err(|error| error.to_string())?;
         self.typed = typed.into();
         Ok(())
-    }
-
-    /// Sends a command that nobody waits for: the answer comes as an event does, with
-    /// `id`. For a copy of a client, the other one being who reads.
-    pub fn aside(&mut self, how: &str, name: &str, arguments: Value) -> Result<(), String> {
-        self.send(&json!({ how: name, "arguments": arguments, "id": name }))
     }
 
     fn answer(&mut self) -> Result<Value, String> {

@@ -42,11 +42,15 @@ struct Restless<'a, S> {
 }
 
 impl<S> Restless<'_, S> {
-    /// Gives a command, and says whether it was done.
-    fn give(&mut self, how: &str, name: &str, arguments: Value) -> bool {
+    /// Gives a command, and says whether it was done. It is begun before, so that it is
+    /// done as soon as `when` is over: QEMU takes long to read one.
+    fn give(&mut self, (how, name): (&str, &str), arguments: Value, when: impl FnOnce()) -> bool {
         let before = self.story.look(|story| (self.answers)(story).len());
+        let message = json!({ how: name, "arguments": arguments, "id": name });
         // If nobody listens any more, nobody will answer either.
-        let _ = self.qmp.aside(how, name, arguments);
+        let _ = self.qmp.begin(&message);
+        when();
+        let _ = self.qmp.send(&message);
         self.story.wait(|story| (self.answers)(story).get(before).copied())
     }
 }
@@ -54,11 +58,21 @@ impl<S> Restless<'_, S> {
 impl Restless<'_, Story> {
     /// Lets the destination listen again; if it does, a source that waits for that is
     /// told. One that has not paused yet would take an old word for a new one.
-    fn mend(&mut self) -> bool {
-        let listens = self.give(OUT_OF_BAND, RECOVER.0, incoming::recover());
+    fn mend(&mut self, when: impl FnOnce()) -> bool {
+        let listens = self.give((OUT_OF_BAND, RECOVER.0), incoming::recover(), when);
         self.story.with(|story| story.recovers |= listens && story.waits);
         listens
     }
+}
+
+/// At some time.
+fn later() {
+    dawdle(LONG[choose(LONG.len())]);
+}
+
+/// Whether it is one's turn to type; then it is nobody else's.
+pub fn types(story: &mut outgoing::Story) -> Option<()> {
+    (!std::mem::replace(&mut story.types, true)).then_some(())
 }
 
 impl Incoming {
@@ -85,22 +99,19 @@ impl Incoming {
             story.wait(|story| story.runs.then_some(()));
         }
         for _ in 0..choose(MOST + 1) {
-            dawdle(LONG[choose(LONG.len())]);
             match choose(2) {
-                0 => user.give(OUT_OF_BAND, PAUSE, json!({})),
-                _ => user.mend(),
+                0 => user.give((OUT_OF_BAND, PAUSE), json!({}), later),
+                _ => user.mend(later),
             };
         }
         story.with(|story| story.calm = true);
         // What does no harm may be tried while the migration ends, too.
         if choose(2) == 0 {
-            dawdle(LONG[choose(LONG.len())]);
-            user.mend();
+            user.mend(later);
         }
         loop {
             story.wait(|story| (story.waits && !story.recovers).then_some(()));
-            network::rest();
-            if !user.mend() {
+            if !user.mend(network::rest) {
                 return;
             }
         }
@@ -116,10 +127,15 @@ impl Outgoing {
             _ => story.wait(|story| story.channel.map(|_| ())),
         }
         for _ in 0..choose(MOST + 1) {
+            let when = || {
+                later();
+                story.with(|story| story.types = false);
+            };
             self.later();
+            story.wait(types);
             match choose(2) {
-                0 => user.give(OUT_OF_BAND, PAUSE, json!({})),
-                _ => user.give(IN_BAND, "migrate", outgoing::resume()),
+                0 => user.give((OUT_OF_BAND, PAUSE), json!({}), when),
+                _ => user.give((IN_BAND, "migrate"), outgoing::resume(), when),
             };
         }
         story.with(|story| story.calm = true);

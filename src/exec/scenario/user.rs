@@ -13,7 +13,7 @@ use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
 use crate::exec::peer::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// In nanoseconds: shorter than any of the timers that QEMU has then.
 const MOMENT: u64 = 1_000_000;
@@ -47,8 +47,12 @@ impl Outgoing {
         qmp.command("migrate-set-capabilities", json!({ "capabilities": capability }))?;
         for attempt in 1..3 {
             guest.with(|guest| guest.allowed = attempt * WRITES);
-            if let Err(wrong) = qmp.command("migrate", json!({ "uri": format!("unix:{OUTGOING}") }))
-            {
+            if let Err(wrong) = self.command(
+                story,
+                &mut qmp,
+                "migrate",
+                json!({ "uri": format!("unix:{OUTGOING}") }),
+            ) {
                 // Nothing should happen then; it is seen what does.
                 let wrong = format!("migration {attempt} is refused: {wrong}");
                 story.with(|story| story.wrong.push(wrong));
@@ -58,7 +62,7 @@ impl Outgoing {
                     dawdle(20);
                 }
                 // Too late if the migration is done.
-                qmp.command("migrate-start-postcopy", json!({})).ok();
+                self.command(story, &mut qmp, "migrate-start-postcopy", json!({})).ok();
             }
             if self.deed == Deed::Cancel && attempt == 1 {
                 if !self.hasty {
@@ -118,6 +122,22 @@ impl Outgoing {
             }
         }
         Err("the second migration comes to nothing".into())
+    }
+
+    /// Gives a command, not in the middle of one of the restless user's.
+    fn command(
+        &self,
+        story: &Board<Story>,
+        qmp: &mut Qmp,
+        name: &str,
+        arguments: Value,
+    ) -> Result<Value, String> {
+        if self.restless {
+            story.wait(restless::types);
+        }
+        let result = qmp.command(name, arguments);
+        story.with(|story| story.types = false);
+        result
     }
 
     /// A migration that a channel has ended is said to have failed before its own thread
@@ -187,7 +207,7 @@ impl Outgoing {
                         }
                         _ => {}
                     }
-                    match qmp.command("migrate", resume()) {
+                    match self.command(story, qmp, "migrate", resume()) {
                         // The restless user was faster.
                         Err(_) if self.restless => {}
                         Err(wrong) => return Err(wrong),
