@@ -47,7 +47,7 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 22] = [
+const OUTGOING: [&str; 24] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
@@ -67,6 +67,8 @@ const OUTGOING: [&str; 22] = [
     "postcopy-break-out",
     "postcopy-break-narrow-out",
     "postcopy-break-out-autostart",
+    "switchover-stuck-out",
+    "switchover-stuck-postcopy-out",
     "multifd-out",
     "multifd-cancel",
     "multifd-break-out",
@@ -127,14 +129,16 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
     let stuck = name == "precopy-cancel-stuck";
     let restless = name.starts_with("postcopy-restless");
-    let narrow = stuck || name == "postcopy-break-narrow-out";
+    let stalls = name.starts_with("switchover-stuck");
+    let narrow = stuck || stalls || name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" | "multifd-out" => (false, Deed::Nothing),
         "precopy-break-out" | "precopy-break-out-at-once" | "multifd-break-out" => {
             (false, Deed::Break)
         }
-        "precopy-cancel"
+        "switchover-stuck-out"
+        | "precopy-cancel"
         | "multifd-cancel"
         | "precopy-cancel-at-once"
         | "precopy-cancel-autostart"
@@ -145,9 +149,10 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         "postcopy-break-out" | "postcopy-break-narrow-out" | "postcopy-break-out-autostart" => {
             (true, Deed::Break)
         }
-        "postcopy-cancel" | "postcopy-cancel-at-once" | "postcopy-cancel-autostart" => {
-            (true, Deed::Cancel)
-        }
+        "switchover-stuck-postcopy-out"
+        | "postcopy-cancel"
+        | "postcopy-cancel-at-once"
+        | "postcopy-cancel-autostart" => (true, Deed::Cancel),
         _ => return None,
     };
     let (pages, threads, device) = (pages(), VCPUS, version == Version::V10_2);
@@ -162,6 +167,7 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         slow,
         narrow,
         stuck,
+        stalls,
         device,
         threads,
         multifd,

@@ -26,6 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const OUTGOING: &str = "outgoing";
 /// Bytes that a network holds which is about to fail: fewer than are left to be sent.
 const ROOM: usize = 16 << 10;
+/// The same, fewer than a switchover sends.
+const LITTLE: usize = 256;
 
 /// What is done to the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,9 @@ pub struct Outgoing {
     /// Nothing comes through the network any more while RAM is sent, and it does not
     /// fail, until the migration is over.
     pub stuck: bool,
+    /// Nothing comes through the network for a while, once the source's guest has
+    /// stopped.
+    pub stalls: bool,
     /// The source goes on sending until it knows that its package was loaded, and can
     /// be paused only then (postcopy-device, since 10.2).
     pub device: bool,
@@ -91,6 +96,8 @@ pub struct Story {
     pub runs: bool,
     /// The destination has all that it needs, and could run the guest.
     pub loaded: bool,
+    /// Nothing comes through the network, or nothing came for a while.
+    pub stalled: bool,
     /// The network has failed, or the user pauses.
     pub cut: bool,
     /// The destination has given up.
@@ -223,7 +230,11 @@ impl Scenario for Running {
         let listener = Channel::listen(OUTGOING);
         let narrow = self.outgoing.deed == Deed::Pause || self.outgoing.narrow;
         // After many recoveries little is left.
-        let room = if self.outgoing.restless { PAGE } else { ROOM };
+        let room = match &self.outgoing {
+            Outgoing { stalls: true, .. } => LITTLE,
+            Outgoing { restless: true, .. } => PAGE,
+            _ => ROOM,
+        };
         kernel().files.room = narrow.then_some(room);
         let lanes = Arc::new(Board::new(Lanes::default()));
         let receiving = Arc::new(Board::new(Receiving::default()));

@@ -65,9 +65,10 @@ impl Restless<'_, Story> {
     }
 }
 
-/// At some time.
-fn later() {
-    dawdle(LONG[choose(LONG.len())]);
+/// At some time, or soon if something has come that was waited for.
+fn later(came: Option<()>) {
+    let soon = if came.is_some() { 1 } else { 0 };
+    dawdle(LONG[choose(LONG.len() - soon)]);
 }
 
 /// Whether it is one's turn to type; then it is nobody else's.
@@ -99,15 +100,17 @@ impl Incoming {
             story.wait(|story| story.runs.then_some(()));
         }
         for _ in 0..choose(MOST + 1) {
+            let cut = choose(3) == 0;
+            let when = || later(cut.then(|| story.wait(|story| story.cut.then_some(()))));
             match choose(2) {
-                0 => user.give((OUT_OF_BAND, PAUSE), json!({}), later),
-                _ => user.mend(later),
+                0 => user.give((OUT_OF_BAND, PAUSE), json!({}), when),
+                _ => user.mend(when),
             };
         }
         story.with(|story| story.calm = true);
         // What does no harm may be tried while the migration ends, too.
         if choose(2) == 0 {
-            user.mend(later);
+            user.mend(|| later(None));
         }
         loop {
             story.wait(|story| (story.waits && !story.recovers).then_some(()));
@@ -127,11 +130,14 @@ impl Outgoing {
             _ => story.wait(|story| story.channel.map(|_| ())),
         }
         for _ in 0..choose(MOST + 1) {
+            let cut = choose(3) == 0;
             let when = || {
-                later();
+                later(cut.then(|| story.wait(|story| story.cut.then_some(()))));
                 story.with(|story| story.types = false);
             };
-            self.later();
+            if !cut {
+                self.later();
+            }
             story.wait(types);
             match choose(2) {
                 0 => user.give((OUT_OF_BAND, PAUSE), json!({}), when),

@@ -7,6 +7,7 @@ use super::guest::{Memory, PAGE};
 use super::lanes::{self, Lanes};
 use super::outgoing::{Deed, Outgoing, Story};
 use super::task::{act, dawdle};
+use super::user::rests;
 use crate::exec::ending;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
@@ -28,6 +29,9 @@ const LONG: usize = 200;
 /// fewer than there are.
 const THROUGH: usize = 6;
 
+/// A stall is at most one moment longer than this, in which all come to rest.
+const STALLS: usize = 3;
+
 /// The destination's end of a network.
 #[derive(Clone)]
 struct Line {
@@ -38,6 +42,8 @@ struct Line {
     /// Nor while a restless user may pause; the source pauses so many times before it
     /// has done with this connection.
     restless: Option<usize>,
+    /// Nothing comes for a while once this guest has stopped.
+    stalls: Option<Arc<Board<Memory>>>,
     /// Nothing comes any more after so many bytes, until the migration is over.
     through: Option<usize>,
 }
@@ -61,6 +67,12 @@ impl peer::Wire for Line {
             };
             self.story.wait(|story| (!story.loaded || over(story) || learns).then_some(()));
             most = most.min(PAGE);
+        }
+        let stops = self.stalls.take_if(|guest| guest.look(|guest| !guest.runs));
+        if stops.is_some() {
+            self.story.with(|story| story.stalled = true);
+            // It comes to rest, and goes on waiting.
+            (0..=choose(STALLS)).for_each(|_| rests());
         }
         match &mut self.through {
             Some(0) => {
@@ -99,7 +111,7 @@ impl Outgoing {
             story.with(|story| story.channel = Some(channel));
             let (outcome, destination) = match paused.take() {
                 Some(mut destination) => {
-                    let line = self.line(channel, story);
+                    let line = self.line(channel, story, guest);
                     (destination.recover(line.clone(), line), destination)
                 }
                 None => {
@@ -109,7 +121,7 @@ impl Outgoing {
                         let script = Script::precopy(self.version);
                         destination.multifd = Some(Received::new(&script, receiving.clone()));
                     }
-                    let line = self.line(channel, story);
+                    let line = self.line(channel, story, guest);
                     (destination.load(line.clone(), line), destination)
                 }
             };
@@ -130,12 +142,18 @@ impl Outgoing {
         }
     }
 
-    fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
+    fn line(
+        &self,
+        channel: Channel,
+        story: &Arc<Board<Story>>,
+        guest: &Arc<Board<Memory>>,
+    ) -> Line {
         let first = story.look(|story| story.destination.is_empty());
         let through = (self.stuck && first).then(|| choose(THROUGH) * PAGE);
         let restless = self.restless.then(|| story.look(|story| story.destination.len()));
         let fails = self.deed == Deed::Pause;
-        Line { channel, story: story.clone(), fails, restless, through }
+        let stalls = (self.stalls && first).then(|| guest.clone());
+        Line { channel, story: story.clone(), fails, restless, stalls, through }
     }
 
     /// A destination whose guest asks for some pages once it runs.

@@ -68,6 +68,10 @@ impl Outgoing {
                 if !self.hasty {
                     self.follow(story, guest, &mut qmp, &["active"])?;
                 }
+                if self.stalls && choose(2) == 0 {
+                    // A migration that is too quick does not stall.
+                    story.wait(|story| (story.stalled || story.loaded).then_some(()));
+                }
                 self.later();
                 let refused = qmp.command("migrate_cancel", json!({})).err();
                 let expected = "Postcopy migration in progress, cannot cancel.";
@@ -221,7 +225,7 @@ impl Outgoing {
 }
 
 /// Lets all come to rest: time goes on when nothing can run.
-fn rests() {
+pub(super) fn rests() {
     let until = kernel().now + MOMENT;
     act(Op::Sleep { until, asleep: false });
 }
