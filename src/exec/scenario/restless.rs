@@ -4,7 +4,7 @@
 
 use super::board::Board;
 use super::incoming::{self, Incoming, RECOVER};
-use super::network;
+use super::network::{self, Break};
 use super::outgoing::{self, Deed, Outgoing};
 use super::qmp::Qmp;
 use super::story::Story;
@@ -39,6 +39,8 @@ struct Restless<'a, S> {
     qmp: Qmp,
     story: &'a Board<S>,
     answers: fn(&S) -> &[bool],
+    /// Begins or ends its turn to type, if others type too.
+    turn: fn(&Board<S>, bool),
 }
 
 impl<S> Restless<'_, S> {
@@ -48,9 +50,11 @@ impl<S> Restless<'_, S> {
         let before = self.story.look(|story| (self.answers)(story).len());
         let message = json!({ how: name, "arguments": arguments, "id": name });
         // If nobody listens any more, nobody will answer either.
+        (self.turn)(self.story, true);
         let _ = self.qmp.begin(&message);
         when();
         let _ = self.qmp.send(&message);
+        (self.turn)(self.story, false);
         self.story.wait(|story| (self.answers)(story).get(before).copied())
     }
 }
@@ -71,9 +75,13 @@ fn later(came: Option<()>) {
     dawdle(LONG[choose(LONG.len() - soon)]);
 }
 
-/// Whether it is one's turn to type; then it is nobody else's.
-pub fn types(story: &mut outgoing::Story) -> Option<()> {
-    (!std::mem::replace(&mut story.types, true)).then_some(())
+/// Begins or ends one's turn to type to the source.
+pub fn turn(story: &Board<outgoing::Story>, begins: bool) {
+    if begins {
+        story.wait(|story| (!std::mem::replace(&mut story.types, true)).then_some(()));
+    } else {
+        story.with(|story| story.types = false);
+    }
 }
 
 impl Incoming {
@@ -92,7 +100,8 @@ impl Incoming {
     /// Afterwards, whenever the source has paused and all is at rest, the destination is
     /// made to listen again.
     fn restless(&self, state: &Board<State>, story: &Board<Story>, qmp: Qmp) {
-        let mut user = Restless { qmp, story, answers: |story| &story.answers };
+        let turn = |_: &Board<Story>, _| ();
+        let mut user = Restless { qmp, story, answers: |story| &story.answers, turn };
         // Else the source fails, and the guest is where it should not be.
         let early = [Status::Active, Status::PostcopyDevice];
         state.wait(|state| (!early.contains(&state.status)).then_some(()));
@@ -100,8 +109,9 @@ impl Incoming {
             story.wait(|story| story.runs.then_some(()));
         }
         for _ in 0..choose(MOST + 1) {
-            let cut = choose(3) == 0;
-            let when = || later(cut.then(|| story.wait(|story| story.cut.then_some(()))));
+            let cut = self.breaks != Break::Never && choose(3) == 0;
+            let fails = |story: &mut Story| (story.cut || story.waits).then_some(());
+            let when = || later(cut.then(|| story.wait(fails)));
             match choose(2) {
                 0 => user.give((OUT_OF_BAND, PAUSE), json!({}), when),
                 _ => user.mend(when),
@@ -124,21 +134,22 @@ impl Incoming {
 impl Outgoing {
     /// The restless user of a source; the other user resumes where it has paused.
     pub(super) fn restless(&self, story: &Board<outgoing::Story>, qmp: Qmp) {
-        let mut user = Restless { qmp, story, answers: |story| &story.answers };
+        let mut user = Restless { qmp, story, answers: |story| &story.answers, turn };
         match self.deed {
             Deed::Pause => story.wait(|story| story.runs.then_some(())),
             _ => story.wait(|story| story.channel.map(|_| ())),
         }
         for _ in 0..choose(MOST + 1) {
-            let cut = choose(3) == 0;
-            let when = || {
-                later(cut.then(|| story.wait(|story| story.cut.then_some(()))));
-                story.with(|story| story.types = false);
+            let cut = self.deed == Deed::Pause && choose(3) == 0;
+            let fails = |story: &mut outgoing::Story| {
+                let over = ["completed", "failed"].map(String::from);
+                let over = story.statuses.last().is_some_and(|last| over.contains(last));
+                (story.cut || over || story.paused() > 0).then_some(())
             };
+            let when = || later(cut.then(|| story.wait(fails)));
             if !cut {
                 self.later();
             }
-            story.wait(types);
             match choose(2) {
                 0 => user.give((OUT_OF_BAND, PAUSE), json!({}), when),
                 _ => user.give((IN_BAND, "migrate"), outgoing::resume(), when),

@@ -137,10 +137,10 @@ impl Outgoing {
         arguments: Value,
     ) -> Result<Value, String> {
         if self.restless {
-            story.wait(restless::types);
+            restless::turn(story, true);
         }
         let result = qmp.command(name, arguments);
-        story.with(|story| story.types = false);
+        restless::turn(story, false);
         result
     }
 
