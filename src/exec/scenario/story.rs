@@ -72,6 +72,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_source_that_waits_is_done_if_the_destination_has_all() {
+        let of = |waits, statuses: &[&str]| Story {
+            waits,
+            statuses: statuses.iter().map(|status| (*status).into()).collect(),
+            answers: vec![false, true],
+            ..Story::default()
+        };
+        let all = of(true, &["postcopy-active", "completed"]);
+        assert!(all.finished());
+        assert_eq!(all.outcome(), "postcopy-active > completed; source waits; 1 of 2 refused");
+        assert!(!of(false, &["postcopy-active", "completed"]).finished());
+        assert!(!of(true, &["postcopy-active", "postcopy-paused"]).finished());
+    }
+
+    #[test]
     fn an_event_that_comes_late_does_not_undo_the_end() {
         let of = |statuses: &[&str]| Story {
             source: Some(Outcome::Completed),
