@@ -60,6 +60,7 @@ fn end(state: &Kernel) -> Option<End> {
     match state.over {
         Some(Ending::Exit(_)) => return Some(End::Exits),
         Some(Ending::Crash(..)) => return Some(End::Aborts),
+        Some(Ending::Spins { .. }) => return Some(End::Hangs),
         Some(Ending::Steps) => return None,
         Some(Ending::Quiet | Ending::Done) | None => {}
     }

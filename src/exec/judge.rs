@@ -126,6 +126,9 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
     let for_vcpu = state.worst_for_vcpu.iter();
     all.extend(for_vcpu.map(|stall| stalled(stall, Rule::Stalled, stall.vcpu_ticks)));
     all.extend(misuses(state, names));
+    if let Some(Ending::Spins { .. }) = &state.over {
+        all.push(spins(state, names));
+    }
     if let Some(Ending::Crash(what, _)) = &state.over {
         let locked = what.contains("bql_locked") || what.contains("iothread_locked");
         let rule = match () {
@@ -140,6 +143,16 @@ pub fn general(state: &Kernel, names: &dyn Names) -> Vec<Breach> {
         all.push(Breach::new(rule, format!("{} crashed: {what}", name(state, state.ended_by))));
     }
     all
+}
+
+/// A thread goes on for ever; and who waits for what it holds.
+fn spins(state: &Kernel, names: &dyn Names) -> Breach {
+    let tid = state.ended_by;
+    let mut words = vec![format!("{} runs without end", name(state, tid))];
+    let mut waits = locked_out(state);
+    waits.retain(|(waiter, _)| *waiter != tid);
+    words.extend(waits.iter().map(|wait| waiting(state, wait, names)));
+    Breach { waits, ..Breach::new(Rule::WaitForever, format!("hangs: {}", words.join("; "))) }
 }
 
 /// Mutexes used as none may be, or in an order that none may be, and memory.
@@ -183,11 +196,10 @@ fn key(thread: &Thread) -> Option<Key> {
     thread.waits.iter().find(|key| **key != Key::Clock).or(thread.waits.first()).copied()
 }
 
-/// Nothing can run and the migration is not done: who waits for whom.
-pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
+/// Threads that wait for a mutex, and along the owners to those that wait for
+/// something else.
+fn locked_out(state: &Kernel) -> Vec<(Tid, Key)> {
     let mut waits = Vec::new();
-    // Threads that wait for a lock, and along the owners to those that wait for
-    // something else.
     for (tid, thread) in state.threads.iter().enumerate() {
         if let Some(Key::Mutex(address)) = thread.waits.first() {
             waits.push((tid, Key::Mutex(*address)));
@@ -197,7 +209,19 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
             }
         }
     }
-    let waiting = |counts: &dyn Fn(Tid, &Thread) -> bool| -> Vec<(Tid, Key)> {
+    waits.sort_by_key(|(tid, _)| *tid);
+    waits.dedup();
+    waits
+}
+
+fn waiting(state: &Kernel, (tid, key): &(Tid, Key), names: &dyn Names) -> String {
+    format!("{} waits for {}", name(state, *tid), wait(state, *tid, *key, names))
+}
+
+/// Nothing can run and the migration is not done: who waits for whom.
+pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
+    let mut waits = locked_out(state);
+    let all_that = |counts: &dyn Fn(Tid, &Thread) -> bool| -> Vec<(Tid, Key)> {
         let all = state.threads.iter().enumerate().filter(|(_, thread)| thread.returned.is_none());
         let all = all.filter(|(tid, thread)| counts(*tid, thread));
         all.filter_map(|(tid, thread)| Some((tid, key(thread)?))).collect()
@@ -206,21 +230,16 @@ pub fn hang(state: &Kernel, names: &dyn Names) -> Breach {
         // No lock is in it: all that wait and were begun for this migration, or hold the
         // BQL.
         let holds = |tid: Tid| state.threads[tid].held.contains(&pair::bql(state, tid));
-        waits = waiting(&|tid, thread| !thread.scenario && (!thread.idle || holds(tid)));
+        waits = all_that(&|tid, thread| !thread.scenario && (!thread.idle || holds(tid)));
     }
     if waits.is_empty() {
         // QEMU is at rest, and whoever is outside of it waits for what does not come.
-        waits = waiting(&|_, thread| thread.scenario);
+        waits = all_that(&|_, thread| thread.scenario);
     }
     if waits.is_empty() {
-        waits = waiting(&|_, _| true);
+        waits = all_that(&|_, _| true);
     }
-    waits.sort_by_key(|(tid, _)| *tid);
-    waits.dedup();
-    let words = |(tid, key): &(Tid, Key)| {
-        format!("{} waits for {}", name(state, *tid), wait(state, *tid, *key, names))
-    };
-    let all: Vec<String> = waits.iter().map(words).collect();
+    let all: Vec<String> = waits.iter().map(|wait| waiting(state, wait, names)).collect();
     let breach = Breach::new(Rule::WaitForever, format!("hangs: {}", all.join("; ")));
     Breach { waits, ..breach }
 }

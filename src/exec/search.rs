@@ -20,6 +20,9 @@ const DEPTH: usize = 3;
 const SHORTENING: usize = 400;
 /// The same for a data race: there may be many, and what is shown are two accesses.
 const SHORTENING_A_RACE: usize = 12;
+/// The same for a thread that spins and asks for nothing, which takes a while to be
+/// sure of.
+const SHORTENING_A_SPIN: usize = 24;
 /// Between two progress events.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -252,7 +255,9 @@ impl Witness {
         let by = match &end.over {
             _ if breach.has_no_story() => None,
             _ if at.is_some() => at.map(|at| (at.tid, process::offsets(&at.frames))),
-            Some(Ending::Crash(_, frames)) => Some((end.ended_by, process::offsets(frames))),
+            Some(Ending::Crash(_, frames) | Ending::Spins { frames, .. }) => {
+                Some((end.ended_by, process::offsets(frames)))
+            }
             Some(Ending::Exit(_)) => {
                 Some((end.ended_by, process::offsets(&end.threads[end.ended_by].frames)))
             }
@@ -288,7 +293,11 @@ fn witness(
     schedule: Vec<Tid>,
 ) -> Witness {
     let mut forced: Vec<Option<Tid>> = schedule.into_iter().map(Some).collect();
-    let mut left = if breach.race.is_some() { SHORTENING_A_RACE } else { SHORTENING };
+    let mut left = match kernel().over {
+        _ if breach.race.is_some() => SHORTENING_A_RACE,
+        Some(Ending::Spins { asks: false, .. }) => SHORTENING_A_SPIN,
+        _ => SHORTENING,
+    };
     let mut shows = |forced: &[Option<Tid>]| {
         left = left.saturating_sub(1);
         left > 0 && replay(scenario, names, faults, forced, false).0.iter().any(|b| b.same(breach))

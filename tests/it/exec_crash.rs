@@ -2,7 +2,7 @@
 //! no stack to be read are outcomes like any other, and the run goes on.
 
 use crate::cli::directory;
-use crate::exec_kernel::{NOTHING, ends_of, run};
+use crate::exec_kernel::{NOTHING, run, twins_of};
 use crate::made_build::trial;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,11 +17,7 @@ fn image() -> Option<&'static Path> {
 
 /// Right and wrong, 200 schedules at random.
 fn twins(program: &str, right: &str, wrong: &str) {
-    let Some(image) = image() else { return };
-    for (way, ending) in [("right", right), ("wrong", wrong)] {
-        let program = format!("{program} {way}");
-        ends_of(image, "1:200", NOTHING, &program, &[(200, ending)]);
-    }
+    twins_of(image(), 200, program, right, wrong);
 }
 
 #[test]

@@ -40,7 +40,9 @@ pub fn run(image: &Path, strategy: &str, choices: &str, program: &str) -> Outcom
         if let Some((many, rest)) = line.split_once(" x ") {
             let (ending, picked) = rest.rsplit_once(" replay").expect("its form");
             let ending = freed(image, &places(image, ending));
-            seen.insert(ending, (many.parse().expect("a number"), format!("replay{picked}")));
+            // Where in a loop it is may be here or there.
+            let of_it = seen.entry(ending).or_insert((0, format!("replay{picked}")));
+            of_it.0 += many.parse::<usize>().expect("a number");
         }
     }
     let said = String::from_utf8(output.stderr).expect("text");
@@ -103,6 +105,16 @@ pub fn ends_of(
     let seen: Vec<(usize, &str)> =
         outcome.seen.iter().map(|(ending, (many, _))| (*many, ending.as_str())).collect();
     assert_eq!(seen, expected, "{program}");
+}
+
+/// The same of a program's right and wrong way, each of which has one end in so many
+/// schedules at random.
+pub fn twins_of(image: Option<&Path>, many: usize, program: &str, right: &str, wrong: &str) {
+    let Some(image) = image else { return };
+    for (way, ending) in [("right", right), ("wrong", wrong)] {
+        let (strategy, program) = (format!("1:{many}"), format!("{program} {way}"));
+        ends_of(image, &strategy, NOTHING, &program, &[(many, ending)]);
+    }
 }
 
 /// Right and wrong, 200 schedules at random.

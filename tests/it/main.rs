@@ -18,6 +18,7 @@ mod exec_race;
 mod exec_refused;
 mod exec_restless;
 mod exec_reuse;
+mod exec_spin;
 mod exec_symbols;
 mod image;
 mod invariants;

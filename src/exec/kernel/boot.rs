@@ -7,7 +7,7 @@ use super::context::Context;
 use super::nesting::Nesting;
 use super::state::{Ending, Thread, Tid, kernel};
 use super::tasks::{self, Strategy};
-use super::{fault, pair, process, race, snapshot, thread};
+use super::{fault, pair, process, race, snapshot, spin, thread};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::os::raw::{c_char, c_int};
@@ -147,6 +147,7 @@ pub fn start_pair(
 fn begin(image: &'static Image) {
     assert_eq!(image.size, size_of::<Image>(), "the image was linked for another version");
     fault::install();
+    spin::install(image.code());
     // What an execution gives back, the next one wants again, and as it was: without
     // bins of small blocks that have to be merged when a large one is freed.
     // SAFETY: three numbers of the allocator of this process.

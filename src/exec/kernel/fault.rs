@@ -5,11 +5,10 @@
 use super::context::Stack;
 use super::state::{Ending, kernel};
 use super::sync::Op;
-use super::{arena, backtrace, process, snapshot, tasks, uffd};
-use std::arch::naked_asm;
+use super::{arena, backtrace, interrupt, process, snapshot, tasks, uffd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The address that the thread in `entry` faulted at.
+/// The address that the thread in `wait_for_page` faulted at.
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 
 /// Where a thread that has crashed waits for the end of the execution: its own stack
@@ -48,12 +47,8 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
         if uffd::missing(state, address) {
             if uffd::served(state, address) && process::running() {
                 ADDRESS.store(address, Ordering::Relaxed);
-                // As if the instruction had called `entry`, below the red zone.
-                let rsp = registers[libc::REG_RSP as usize] as usize - 128 - 8;
-                // SAFETY: the thread's C stack has room.
-                unsafe { (rsp as *mut i64).write(registers[libc::REG_RIP as usize]) };
-                registers[libc::REG_RSP as usize] = rsp as i64;
-                registers[libc::REG_RIP as usize] = entry as *const () as i64;
+                // SAFETY: C code of QEMU, on its stack.
+                unsafe { interrupt::call(registers, wait_for_page) };
             } else {
                 uffd::bring(state, address & !4095, None);
                 uffd::touch(state, address);
@@ -117,63 +112,4 @@ unsafe extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *
 
 extern "C" fn wait_for_page() {
     process::call(Op::Fault { address: ADDRESS.load(Ordering::Relaxed) });
-}
-
-/// Keeps every register, waits for the page, and lets the instruction try again.
-#[unsafe(naked)]
-unsafe extern "C" fn entry() {
-    naked_asm!(
-        "pushfq",
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rbx",
-        "push rbp",
-        "push rsi",
-        "push rdi",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "mov rbp, rsp",
-        // x87, SSE, AVX and AVX-512: 2,696 bytes at most.
-        "sub rsp, 2816",
-        "and rsp, -64",
-        // The header's first words must be zero.
-        "xor eax, eax",
-        "lea rdi, [rsp + 512]",
-        "mov ecx, 8",
-        "cld",
-        "rep stosq",
-        "mov eax, 0xe7",
-        "xor edx, edx",
-        "xsave64 [rsp]",
-        "call {wait}",
-        "mov eax, 0xe7",
-        "xor edx, edx",
-        "xrstor64 [rsp]",
-        "mov rsp, rbp",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rdi",
-        "pop rsi",
-        "pop rbp",
-        "pop rbx",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "popfq",
-        "ret 128",
-        wait = sym wait_for_page,
-    )
 }

@@ -9,7 +9,7 @@ use super::context::{Context, Stack};
 use super::said::Said;
 use super::state::{Ending, Kernel, Stall, Thread, Tid, kernel};
 use super::uffd::Faults;
-use super::{file, process, shared, sync, tasks};
+use super::{file, process, shared, spin, sync, tasks};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,6 +82,7 @@ pub fn split(prefixes: [&'static str; 2]) {
     if child == 0 {
         // SAFETY: no pointer is passed.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        spin::watch();
         follow();
     }
     BATON.child.store(child as u32, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 
 use super::state::{Ending, Tid, kernel};
 use super::sync::Op;
-use super::{backtrace, cleanup, tasks, trail};
+use super::{backtrace, cleanup, spin, tasks, trail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A function of C that accesses a device, as a vCPU (`glue/qemu/mmio.c`); zero: the
@@ -15,6 +15,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 
 /// Whether C code of QEMU goes on now.
 pub fn set_running(running: bool) {
+    spin::not_yet();
     RUNNING.store(running, Ordering::Relaxed);
 }
 
@@ -31,12 +32,19 @@ pub fn call(mut op: Op) -> isize {
         // Constructors of the image: one thread, and nothing to wait for.
         return op.attempt(state, tid).expect("a constructor does not wait");
     }
+    spin::operation(&mut state.threads[tid]);
     if state.recording.is_some() {
         state.threads[tid].frames = backtrace::here();
     }
+    go_on(&mut op)
+}
+
+/// Does an operation of a thread whose callers are known.
+pub fn go_on(op: &mut Op) -> isize {
+    let tid = kernel().current;
     set_running(false);
     trail::look();
-    match tasks::perform(tid, &mut op) {
+    match tasks::perform(tid, op) {
         Some(result) => {
             set_running(true);
             result
@@ -47,7 +55,9 @@ pub fn call(mut op: Op) -> isize {
 
 /// Another thread may go on before an access to memory.
 pub fn point() {
-    let tid = kernel().current;
+    let state = kernel();
+    let tid = state.current;
+    spin::access(&mut state.threads[tid]);
     set_running(false);
     if !tasks::point(tid) {
         tasks::leave(tid);

@@ -13,6 +13,7 @@ pub use super::key::{Key, Waits};
 use super::nesting::Nesting;
 use super::pair::{self, Pair};
 use super::said::Said;
+use super::spin::Busy;
 use super::sync::Op;
 use super::trail::Trail;
 use super::uffd::Faults;
@@ -43,6 +44,8 @@ pub struct Thread {
     pub deadline: Option<Instant>,
     /// It stopped waiting, since time was up.
     pub expired: bool,
+    /// What it did since it last waited.
+    pub busy: Busy,
     /// The mutex that it unlocked last.
     pub unlocked: usize,
     /// Who called its operation, while that is recorded.
@@ -87,6 +90,8 @@ pub enum Ending {
     Exit(i32),
     /// QEMU crashed: what it did, where (`backtrace::here`).
     Crash(String, Vec<usize>),
+    /// A thread goes on without end: where it is, and whether it asks for something.
+    Spins { frames: Vec<usize>, asks: bool },
     /// More operations than the bound.
     Steps,
 }
@@ -332,10 +337,10 @@ impl Kernel {
     /// Nothing can run: time goes on to the next time-out, or the execution ends.
     pub fn quiet(&mut self) {
         let ended = |tid: Tid| self.threads[tid].returned.is_some();
-        if self.ends_idle || self.ends_idle_after.is_some_and(ended) {
-            return self.end(Ending::Quiet);
-        }
-        let next = self.threads.iter().filter_map(|thread| thread.deadline).min();
+        let idle = self.ends_idle || self.ends_idle_after.is_some_and(ended);
+        // Who spins is not idle.
+        let counts = |thread: &&Thread| !idle || thread.busy.spins();
+        let next = self.threads.iter().filter(counts).filter_map(|thread| thread.deadline).min();
         let Some(next) = next else { return self.end(Ending::Quiet) };
         let due = self.threads.iter().position(|thread| thread.deadline == Some(next));
         self.time_out(due.expect("the one with the least"));

@@ -48,6 +48,11 @@ pub enum Op {
         until: Instant,
         asleep: bool,
     },
+    /// The same for a thread that has not asked for it (`spin`).
+    Spin {
+        until: Instant,
+        asleep: bool,
+    },
     /// Nothing but a place to switch.
     Yield,
     /// On one of the rarer locks.
@@ -205,6 +210,7 @@ impl Op {
             Op::Kill { .. } => ("kill", 0),
             Op::SigWait { .. } => ("sigwait", 0),
             Op::Sleep { .. } => ("sleep", 0),
+            Op::Spin { .. } => ("spin", 0),
             Op::Yield => ("yield", 0),
             Op::File(file::Call::Read { .. }) => ("read", 0),
             Op::File(file::Call::Write { .. }) => ("write", 0),
@@ -283,7 +289,7 @@ impl Op {
             }
             Op::Kill { tid: other, signal } => thread::kill(kernel, *other, *signal),
             Op::SigWait { set } => return thread::sigwait(kernel, tid, *set),
-            Op::Sleep { until, asleep } => {
+            Op::Sleep { until, asleep } | Op::Spin { until, asleep } => {
                 if *asleep {
                     kernel.expired(tid);
                     return Some(0);

@@ -9,6 +9,7 @@ use super::context::{Context, Stack};
 use super::pair;
 use super::pick::Picker;
 pub use super::pick::Strategy;
+use super::spin::Busy;
 use super::state::{Ending, Key, Step, Thread, Tid, kernel};
 use super::sync::{self, Op};
 use super::{process, race};
@@ -291,6 +292,9 @@ pub fn perform(tid: Tid, op: &mut Op) -> Option<isize> {
             return (kernel.over.is_none()).then_some(result);
         }
         waited = true;
+        if !matches!(op, Op::Spin { .. }) {
+            kernel.threads[tid].busy = Busy::default();
+        }
     }
 }
 

@@ -160,11 +160,13 @@ fn ended(image: &Image, ending: &Ending) -> String {
         Ending::Done => "done".into(),
         Ending::Exit(code) => format!("exit {code}"),
         Ending::Steps => "steps".into(),
-        Ending::Crash(what, trace) => {
-            let (first, last) = image.code();
-            let here = trace.iter().filter(|at| (first..last).contains(at));
-            let places: Vec<String> = here.map(|at| format!("+{:x}", at - first)).collect();
-            format!("crash {what} at {}", places.join(""))
-        }
+        Ending::Crash(what, trace) => format!("crash {what} at {}", places(image, trace)),
+        Ending::Spins { frames, .. } => format!("spins at {}", places(image, frames)),
     }
+}
+
+fn places(image: &Image, trace: &[usize]) -> String {
+    let (first, last) = image.code();
+    let here = trace.iter().filter(|at| (first..last).contains(at));
+    here.map(|at| format!("+{:x}", at - first)).collect()
 }

@@ -30,7 +30,11 @@ pub struct Symbols {
     source: PathBuf,
     /// What was asked for before.
     known: Mutex<HashMap<u64, Vec<Frame>>>,
+    members: Mutex<HashMap<Member, Option<String>>>,
 }
+
+/// A question for a member: of what, its first member, and the offset.
+type Member = (String, Option<String>, u64);
 
 impl Symbols {
     /// Reads `image`, which was built from the tree `source`.
@@ -41,7 +45,14 @@ impl Symbols {
         let types = Types::new(&elf).map_err(told)?;
         let frames = Frames::new(&types).map_err(told)?;
         let source = source.canonicalize().unwrap_or_else(|_| source.to_path_buf());
-        Ok(Symbols { elf, types, frames, source, known: Mutex::default() })
+        Ok(Symbols {
+            elf,
+            types,
+            frames,
+            source,
+            known: Mutex::default(),
+            members: Mutex::default(),
+        })
     }
 
     /// The functions at `address`: what was inlined there first, each inside the
@@ -76,10 +87,19 @@ impl Symbols {
             // The debug information need not be searched for that.
             return Some(name.clone());
         }
-        match self.types.variable_member(name, found.address, offset) {
+        let member = self.member((String::new(), None, address), || {
+            self.types.variable_member(name, found.address, offset)
+        });
+        match member {
             Some(member) => Some(joined(name, &member)),
             None => Some(format!("{name}+{offset:#x}")),
         }
+    }
+
+    /// The debug information is searched once for each question.
+    fn member(&self, of: Member, search: impl FnOnce() -> Option<String>) -> Option<String> {
+        let mut known = self.members.lock().expect("no panic while held");
+        known.entry(of).or_insert_with(search).clone()
     }
 
     /// Where the variable `name` is.
@@ -90,13 +110,15 @@ impl Symbols {
     /// The member at `offset` of what the variable `name` points to:
     /// `main_thread_load_event`, `load_threads[2].sem`.
     pub fn pointed(&self, name: &str, offset: u64) -> Option<String> {
-        self.types.pointed_member(name, None, offset)
+        let of = (name.to_string(), None, offset);
+        self.member(of, || self.types.pointed_member(name, None, offset))
     }
 
     /// The member at `offset` of the array that `first` points to, the first member of
     /// what the variable `name` points to: `[1].sem_sync`.
     pub fn element(&self, name: &str, first: &str, offset: u64) -> Option<String> {
-        self.types.pointed_member(name, Some(first), offset)
+        let of = (name.to_string(), Some(first.to_string()), offset);
+        self.member(of, || self.types.pointed_member(name, Some(first), offset))
     }
 
     /// `file` without `..` and without the tree that it is in.
