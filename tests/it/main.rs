@@ -16,6 +16,7 @@ mod exec_pair;
 mod exec_pair_race;
 mod exec_race;
 mod exec_refused;
+mod exec_restless;
 mod exec_reuse;
 mod exec_spin;
 mod exec_symbols;

@@ -307,6 +307,8 @@ pub fn close(kernel: &mut Kernel, file: usize) {
             }
         }
         File::Faults { .. } => super::uffd::closed(kernel, file),
+        // Nobody will accept those.
+        File::Socket { pending, .. } => pending.into_iter().for_each(|end| close(kernel, end)),
         _ => {}
     }
     kernel.wake(Key::File(file));

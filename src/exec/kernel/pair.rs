@@ -194,7 +194,8 @@ pub fn of_side(side: u8, address: usize) -> usize {
 /// The thread that holds a mutex of the side of `tid`.
 pub fn owner(state: &Kernel, tid: Tid, mutex: usize) -> Option<Tid> {
     if state.pair.is_none() {
-        return sync::owner(mutex);
+        // What is in memory that was freed is nobody's number.
+        return sync::owner(mutex).filter(|owner| *owner < state.threads.len());
     }
     let side = state.threads[tid].side;
     let holds = |thread: &Thread| thread.side == side && thread.held.contains(&mutex);

@@ -177,3 +177,22 @@ pub fn cut(kernel: &mut Kernel, file: usize, keep: bool) {
         kernel.wake(file::pipe_key(pipe));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_not_accepted_yet_sees_the_end_of_what_listened() {
+        let mut kernel = Kernel::default();
+        let (local, pending) = ("there".to_string(), Default::default());
+        let listener = kernel.files.add(File::Socket { local, listens: true, pending });
+        let file = connect(&mut kernel, "there").expect("it listens");
+        let mut byte = 0u8;
+        let into = &raw mut byte as usize;
+        assert_eq!(file::read(&mut kernel, file, into, 1, false), Err(EAGAIN));
+        file::close(&mut kernel, listener);
+        assert_eq!(file::read(&mut kernel, file, into, 1, false), Ok(0));
+        assert_eq!(connect(&mut kernel, "there"), Err(ECONNREFUSED));
+    }
+}

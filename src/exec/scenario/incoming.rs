@@ -8,6 +8,7 @@ use super::multifd;
 use super::network::{self, Break, Slow};
 use super::pair::judge::stuck;
 use super::qmp::Qmp;
+use super::restless;
 use super::story::Story;
 use super::task::{act, add};
 use super::vcpu;
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const MONITOR: &str = "qmp";
 pub const INCOMING: &str = "incoming";
 /// The command that makes it listen again, and where.
-const RECOVER: (&str, &str) = ("migrate-recover", "recover");
+pub(super) const RECOVER: (&str, &str) = ("migrate-recover", "recover");
 
 /// What is done to the destination.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Incoming {
     pub breaks: Break,
     /// The user recovers at once, not when QEMU has come to rest.
     pub hasty: bool,
+    /// The user gives commands that nothing calls for.
+    pub restless: bool,
     /// So many vCPUs touch every page once the guest runs.
     pub vcpus: usize,
     /// The stream is not a source's.
@@ -75,14 +78,14 @@ pub fn boot(incoming: &Incoming) -> Result<Qmp, String> {
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     qmp.command("migrate-incoming", json!({ "uri": format!("unix:{INCOMING}") }))?;
-    if script.postcopy && incoming.breaks != Break::Never {
+    if script.postcopy && incoming.breaks != Break::Never && !incoming.restless {
         qmp.begin_out_of_band(RECOVER.0, recover())?;
     }
     Ok(qmp)
 }
 
 /// The arguments of `RECOVER`.
-fn recover() -> Value {
+pub(super) fn recover() -> Value {
     json!({ "uri": format!("unix:{}", RECOVER.1) })
 }
 
@@ -240,6 +243,9 @@ impl Incoming {
             let (this, story, qmp) = (self.clone(), story.clone(), monitor.clone());
             add("management", move || this.management(&story, qmp.clone()));
         }
+        if self.restless {
+            self.add_restless(&state, &story, monitor);
+        }
         for nth in 0..self.script.multifd {
             let (script, state, story, wire) =
                 (self.script.clone(), state.clone(), story.clone(), wire.clone());
@@ -292,17 +298,13 @@ impl Incoming {
             state.with(State::open_return_path);
             story.with(|story| story.multifd = channels[1..].to_vec());
             wires.with(|wires| *wires = channels);
-            let outcome = if listener == INCOMING {
-                let slow = Slow {
-                    channel,
-                    state: state.clone(),
-                    story: story.clone(),
-                    breaks: self.breaks,
-                    left,
-                };
-                source.migrate(slow, &mut preempt)
-            } else {
-                source.recover(channel, &mut preempt)
+            let (breaks, restless) = (self.breaks, self.restless);
+            let (of, told) = (state.clone(), story.clone());
+            let slow = Slow { channel, state: of, story: told, breaks, restless, left };
+            let outcome = match listener {
+                INCOMING => source.migrate(slow, &mut preempt),
+                _ if restless => source.recover(slow, &mut preempt),
+                _ => source.recover(channel, &mut preempt),
             };
             if outcome != Outcome::Paused {
                 state.with(|state| state.multifd.exit(Ok(())));
@@ -313,8 +315,9 @@ impl Incoming {
                 story.with(|story| story.source = Some(outcome));
                 return self.rest(story);
             }
+            story.with(|story| story.waits = self.restless);
             story.wait(|story| story.recovers.then_some(()));
-            story.with(|story| story.recovers = false);
+            story.with(|story| (story.recovers, story.waits) = (false, false));
             listener = RECOVER.1;
         }
     }
@@ -343,6 +346,7 @@ impl Incoming {
         }) {
             last = Some(channel);
             peer::return_path(&self.guest, &self.script, state, channel);
+            story.with(|story| story.broken = Some(channel));
             if story.with(|story| story.source.is_some()) {
                 break;
             }
@@ -360,13 +364,14 @@ impl Incoming {
                 story.with(|story| story.runs = true);
             }
             if event["event"] != "MIGRATION" {
+                story.with(|story| story.answers.extend(restless::answer(&event)));
                 continue;
             }
             let status = event["data"]["status"].as_str().unwrap_or_default().to_string();
             let paused = status == "postcopy-paused";
             story.with(|story| story.statuses.push(status));
             self.rest(story);
-            if paused {
+            if paused && !self.restless {
                 if !self.hasty {
                     network::rest();
                 }

@@ -12,6 +12,7 @@ pub mod network;
 pub mod outgoing;
 pub mod pair;
 pub mod qmp;
+pub mod restless;
 pub mod story;
 pub mod table;
 pub mod target;
@@ -48,7 +49,7 @@ const TRACED: [[&str; 2]; 7] = [
 ];
 
 /// The scenarios of a source.
-const OUTGOING: [&str; 20] = [
+const OUTGOING: [&str; 24] = [
     "precopy-out",
     "precopy-cancel",
     "precopy-cancel-at-once",
@@ -63,9 +64,13 @@ const OUTGOING: [&str; 20] = [
     "postcopy-cancel-autostart",
     "postcopy-recover-out",
     "postcopy-break-late-out",
+    "postcopy-restless-out",
+    "postcopy-restless-late-out",
     "postcopy-break-out",
     "postcopy-break-narrow-out",
     "postcopy-break-out-autostart",
+    "switchover-stuck-out",
+    "switchover-stuck-postcopy-out",
     "multifd-out",
     "multifd-cancel",
     "multifd-break-out",
@@ -106,12 +111,12 @@ pub fn find(name: &str, version: &str) -> Option<Setup> {
         None => Script::precopy(version),
         Some(pages) => Script { preempt: plan.preempt, ..Script::postcopy(version, pages) },
     };
-    let (breaks, hasty, hostile) = (plan.breaks, plan.hasty, plan.hostile);
+    let (breaks, hasty, restless, hostile) = (plan.breaks, plan.hasty, plan.restless, plan.hostile);
     // Nothing registers the memory of a precopy, where vCPUs could find it; and
     // no pages come from who is hostile.
     let vcpus = if script.postcopy && hostile.is_none() { VCPUS } else { 0 };
     let guest = guest(plan, version);
-    let incoming = Incoming { guest, script, breaks, hasty, vcpus, hostile };
+    let incoming = Incoming { guest, script, breaks, hasty, restless, vcpus, hostile };
     let side = Side::Destination(incoming);
     Some(Setup { side, devices: plan.devices, contract, monitor: Arc::default() })
 }
@@ -125,27 +130,31 @@ fn pages() -> Vec<u8> {
 fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
     let slow = name == "postcopy-slow-out";
     let stuck = name == "precopy-cancel-stuck";
-    let narrow = stuck || name == "postcopy-break-narrow-out";
+    let restless = name.starts_with("postcopy-restless");
+    let stalls = name.starts_with("switchover-stuck");
+    let narrow = stuck || stalls || name == "postcopy-break-narrow-out";
     let (autostart, hasty) = (name.ends_with("-autostart"), name.ends_with("-at-once"));
     let (postcopy, deed) = match name {
         "precopy-out" | "multifd-out" => (false, Deed::Nothing),
         "precopy-break-out" | "precopy-break-out-at-once" | "multifd-break-out" => {
             (false, Deed::Break)
         }
-        "precopy-cancel"
+        "switchover-stuck-out"
+        | "precopy-cancel"
         | "multifd-cancel"
         | "precopy-cancel-at-once"
         | "precopy-cancel-autostart"
         | "precopy-cancel-stuck" => (false, Deed::Cancel),
         "postcopy-out" | "postcopy-slow-out" => (true, Deed::Nothing),
-        "postcopy-recover-out" => (true, Deed::Pause),
-        "postcopy-break-late-out" => (true, Deed::Late),
+        "postcopy-recover-out" | "postcopy-restless-out" => (true, Deed::Pause),
+        "postcopy-break-late-out" | "postcopy-restless-late-out" => (true, Deed::Late),
         "postcopy-break-out" | "postcopy-break-narrow-out" | "postcopy-break-out-autostart" => {
             (true, Deed::Break)
         }
-        "postcopy-cancel" | "postcopy-cancel-at-once" | "postcopy-cancel-autostart" => {
-            (true, Deed::Cancel)
-        }
+        "switchover-stuck-postcopy-out"
+        | "postcopy-cancel"
+        | "postcopy-cancel-at-once"
+        | "postcopy-cancel-autostart" => (true, Deed::Cancel),
         _ => return None,
     };
     let (pages, threads, device) = (pages(), VCPUS, version == Version::V10_2);
@@ -156,9 +165,11 @@ fn outgoing(name: &str, version: Version) -> Option<Outgoing> {
         deed,
         autostart,
         hasty,
+        restless,
         slow,
         narrow,
         stuck,
+        stalls,
         device,
         threads,
         multifd,

@@ -63,6 +63,8 @@ pub struct Slow {
     pub state: std::sync::Arc<Board<State>>,
     pub story: std::sync::Arc<Board<Story>>,
     pub breaks: Break,
+    /// Nothing more gets through either while a restless user may pause.
+    pub restless: bool,
     /// Pages that are left when it stalls.
     pub left: usize,
 }
@@ -83,7 +85,12 @@ impl Wire for Slow {
             self.state.wait(|state| state.package_loaded().then_some(()));
         }
         if self.state.with(stalls) {
-            self.story.wait(|story| story.cut.then_some(()));
+            let (restless, here) = (self.restless, Some(self.channel));
+            let over = |story: &mut Story| match restless {
+                true => story.broken == here || story.calm && story.cut,
+                false => story.cut,
+            };
+            self.story.wait(|story| over(story).then_some(()));
         }
         self.channel.send(bytes)
     }

@@ -4,11 +4,12 @@
 
 use super::board::Board;
 use super::channel::{Channel, listens};
-use super::guest::Memory;
+use super::guest::{Memory, PAGE};
 use super::incoming::MONITOR;
 use super::lanes::{self, Lanes};
 use super::multifd;
 use super::qmp::Qmp;
+use super::restless;
 use super::task::{act, add};
 use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
@@ -18,13 +19,15 @@ use crate::exec::search::Scenario;
 use crate::lock::Rule;
 use crate::sim::stream::Content;
 use crate::sim::{Side, Version};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The name of the destination's listener.
 pub const OUTGOING: &str = "outgoing";
 /// Bytes that a network holds which is about to fail: fewer than are left to be sent.
 const ROOM: usize = 16 << 10;
+/// The same, fewer than a switchover sends.
+const LITTLE: usize = 256;
 
 /// What is done to the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct Outgoing {
     /// The user cancels before there is a connection, too, and migrates again as
     /// soon as a migration is said to have failed.
     pub hasty: bool,
+    /// The user also gives commands that nothing calls for.
+    pub restless: bool,
     /// The user limits the bandwidth of postcopy.
     pub slow: bool,
     /// The network holds little: the source waits while the destination has not read.
@@ -60,6 +65,9 @@ pub struct Outgoing {
     /// Nothing comes through the network any more while RAM is sent, and it does not
     /// fail, until the migration is over.
     pub stuck: bool,
+    /// Nothing comes through the network for a while, once the source's guest has
+    /// stopped.
+    pub stalls: bool,
     /// The source goes on sending until it knows that its package was loaded, and can
     /// be paused only then (postcopy-device, since 10.2).
     pub device: bool,
@@ -88,6 +96,8 @@ pub struct Story {
     pub runs: bool,
     /// The destination has all that it needs, and could run the guest.
     pub loaded: bool,
+    /// Nothing comes through the network, or nothing came for a while.
+    pub stalled: bool,
     /// The network has failed, or the user pauses.
     pub cut: bool,
     /// The destination has given up.
@@ -98,9 +108,22 @@ pub struct Story {
     pub pages: Vec<Option<Content>>,
     /// The source's statuses in order, of all its migrations.
     pub statuses: Vec<String>,
+    /// One of two users is in the middle of a command.
+    pub types: bool,
+    /// A restless user gives no more commands that nothing calls for.
+    pub calm: bool,
+    /// Whether each command that a restless user gave was done.
+    pub answers: Vec<bool>,
     /// The user's work is done.
     pub done: bool,
     pub wrong: Vec<String>,
+}
+
+impl Story {
+    /// How often the source has paused.
+    pub(super) fn paused(&self) -> usize {
+        self.statuses.iter().filter(|status| *status == "postcopy-paused").count()
+    }
 }
 
 /// The boot task: negotiates, fills the guest's memory, sets the capabilities;
@@ -122,6 +145,11 @@ pub fn boot(outgoing: &Outgoing) -> Result<Qmp, String> {
     }
     qmp.command("migrate-set-capabilities", json!({ "capabilities": capabilities }))?;
     Ok(qmp)
+}
+
+/// The arguments of `migrate` after a pause.
+pub(super) fn resume() -> Value {
+    json!({ "uri": format!("unix:{OUTGOING}"), "resume": true })
 }
 
 /// The boards of an execution.
@@ -201,7 +229,13 @@ impl Scenario for Running {
         let story = Arc::new(Board::new(Story::default()));
         let listener = Channel::listen(OUTGOING);
         let narrow = self.outgoing.deed == Deed::Pause || self.outgoing.narrow;
-        kernel().files.room = narrow.then_some(ROOM);
+        // After many recoveries little is left.
+        let room = match &self.outgoing {
+            Outgoing { stalls: true, .. } => LITTLE,
+            Outgoing { restless: true, .. } => PAGE,
+            _ => ROOM,
+        };
+        kernel().files.room = narrow.then_some(room);
         let lanes = Arc::new(Board::new(Lanes::default()));
         let receiving = Arc::new(Board::new(Receiving::default()));
         for nth in 0..self.outgoing.multifd {
@@ -228,6 +262,10 @@ impl Scenario for Running {
                 kernel().ends_idle = true;
             });
         }
+        if self.outgoing.restless {
+            let (this, story, qmp) = (self.outgoing.clone(), story.clone(), self.monitor.clone());
+            add("restless user", move || this.restless(&story, qmp.clone()));
+        }
         if matches!(self.outgoing.deed, Deed::Pause | Deed::Late | Deed::Break) {
             let (this, story) = (self.outgoing.clone(), story.clone());
             add("network", move || this.network(&story, &lanes));
@@ -249,7 +287,9 @@ impl Scenario for Running {
     fn outcome(&self) -> String {
         self.look(|story, _| {
             let destination: Vec<&str> = story.destination.iter().map(word).collect();
-            format!("{}; destination {}", story.statuses.join(" > "), destination.join(" > "))
+            let refused = restless::refused(&story.answers);
+            let (statuses, destination) = (story.statuses.join(" > "), destination.join(" > "));
+            format!("{statuses}; destination {destination}{refused}")
         })
     }
 }

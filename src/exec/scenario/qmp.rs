@@ -62,7 +62,12 @@ impl Qmp {
     /// nothing but parse. It reads commands a byte at a time, each in a round of its
     /// loop: done before the snapshot, that is not in each execution.
     pub fn begin_out_of_band(&mut self, name: &str, arguments: Value) -> Result<(), String> {
-        let text = json!({ "exec-oob": name, "arguments": arguments }).to_string();
+        self.begin(&json!({ "exec-oob": name, "arguments": arguments }))
+    }
+
+    /// The same with any command.
+    pub fn begin(&mut self, message: &Value) -> Result<(), String> {
+        let text = message.to_string();
         let typed = text.strip_suffix('}').expect("an object");
         self.channel.send(typed.as_bytes()).map_err(|error| error.to_string())?;
         self.typed = typed.into();
@@ -72,6 +77,10 @@ impl Qmp {
     fn answer(&mut self) -> Result<Value, String> {
         loop {
             let line = self.line()?;
+            if line.get("id").is_some() {
+                self.events.push_back(line);
+                continue;
+            }
             if let Some(error) = line.get("error") {
                 return Err(error["desc"].as_str().unwrap_or("an error").into());
             }

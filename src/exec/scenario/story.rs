@@ -3,6 +3,7 @@
 
 use super::board::Board;
 use super::channel::Channel;
+use super::restless;
 use crate::exec::peer::{Outcome, Shared};
 
 /// The story of one execution.
@@ -12,8 +13,16 @@ pub struct Story {
     pub runs: bool,
     /// The destination listens again.
     pub recovers: bool,
+    /// The source has paused, and a restless user has not told it to go on.
+    pub waits: bool,
+    /// A restless user gives no more commands that nothing calls for.
+    pub calm: bool,
+    /// Whether each command that a restless user gave was done.
+    pub answers: Vec<bool>,
     /// The network was cut.
     pub cut: bool,
+    /// The last connection of which the source has seen the end.
+    pub broken: Option<Channel>,
     /// The source's multifd channels.
     pub multifd: Vec<Channel>,
     /// What the source came to.
@@ -30,7 +39,7 @@ impl Story {
     /// Both sides are done, whatever came of it. A status is changed before its event is
     /// sent, so that of another thread, which comes later, can be told first.
     pub fn finished(&self) -> bool {
-        self.source == Some(Outcome::Completed)
+        (self.source == Some(Outcome::Completed) || self.waits)
             && self.statuses.iter().any(|status| status == "completed")
     }
 
@@ -43,7 +52,8 @@ impl Story {
             Some(Outcome::Failed(_)) => "failed",
             Some(Outcome::Hangs(_)) => "hangs",
         };
-        format!("{}; source {source}", self.statuses.join(" > "))
+        let refused = restless::refused(&self.answers);
+        format!("{}; source {source}{refused}", self.statuses.join(" > "))
     }
 }
 
@@ -60,6 +70,21 @@ impl<T> Shared<T> for Board<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_waits_is_done_if_the_destination_has_all() {
+        let of = |waits, statuses: &[&str]| Story {
+            waits,
+            statuses: statuses.iter().map(|status| (*status).into()).collect(),
+            answers: vec![false, true],
+            ..Story::default()
+        };
+        let all = of(true, &["postcopy-active", "completed"]);
+        assert!(all.finished());
+        assert_eq!(all.outcome(), "postcopy-active > completed; source waits; 1 of 2 refused");
+        assert!(!of(false, &["postcopy-active", "completed"]).finished());
+        assert!(!of(true, &["postcopy-active", "postcopy-paused"]).finished());
+    }
 
     #[test]
     fn an_event_that_comes_late_does_not_undo_the_end() {

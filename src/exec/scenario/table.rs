@@ -22,6 +22,8 @@ pub struct Plan {
     pub breaks: Break,
     /// The user recovers at once, not when QEMU has come to rest.
     pub hasty: bool,
+    /// The user also gives commands that nothing calls for.
+    pub restless: bool,
     /// A second channel for pages that were asked for.
     pub preempt: bool,
     /// Channels for pages alone.
@@ -37,6 +39,7 @@ const fn plan(name: &'static str, breaks: Break) -> Plan {
         postcopy: Some(PRECOPY),
         breaks,
         hasty: false,
+        restless: false,
         preempt: false,
         multifd: false,
         devices: HANDLERS,
@@ -45,7 +48,7 @@ const fn plan(name: &'static str, breaks: Break) -> Plan {
 }
 
 /// One after the other.
-pub const ALL: [Plan; 17] = [
+pub const ALL: [Plan; 19] = [
     Plan { postcopy: None, ..plan("precopy", Break::Never) },
     plan("postcopy", Break::Never),
     plan("postcopy-recover", Break::Running),
@@ -54,6 +57,8 @@ pub const ALL: [Plan; 17] = [
     plan("postcopy-recover-at-rest", Break::Resting),
     plan("postcopy-recover-twice", Break::Twice),
     plan("postcopy-break-anytime", Break::Anywhere),
+    Plan { restless: true, ..plan("postcopy-restless", Break::Running) },
+    Plan { restless: true, ..plan("postcopy-restless-anytime", Break::Never) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu", Break::Never) },
     Plan { devices: HANDLERS | RUN_ON_CPU, ..plan("postcopy-run-on-cpu-recover", Break::Resting) },
     // All pages are clean when it becomes a postcopy: nothing is discarded.

@@ -7,6 +7,7 @@ use super::guest::{Memory, PAGE};
 use super::lanes::{self, Lanes};
 use super::outgoing::{Deed, Outgoing, Story};
 use super::task::{act, dawdle};
+use super::user::rests;
 use crate::exec::ending;
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 const WINDOW: u64 = 100_000_000;
 /// The source's status until the destination has loaded its devices.
 const DEVICE: &str = "postcopy-device";
+/// The same until both know what is missing.
+const RECOVER: &str = "postcopy-recover";
 /// Places to switch that somebody may wait for, before the network or the user
 /// does something.
 const LONG: usize = 200;
@@ -26,6 +29,9 @@ const LONG: usize = 200;
 /// fewer than there are.
 const THROUGH: usize = 6;
 
+/// A stall is at most one moment longer than this, in which all come to rest.
+const STALLS: usize = 3;
+
 /// The destination's end of a network.
 #[derive(Clone)]
 struct Line {
@@ -33,6 +39,11 @@ struct Line {
     story: Arc<Board<Story>>,
     /// Nothing comes any more once the guest has gone over, until it fails.
     fails: bool,
+    /// Nor while a restless user may pause; the source pauses so many times before it
+    /// has done with this connection.
+    restless: Option<usize>,
+    /// Nothing comes for a while once this guest has stopped.
+    stalls: Option<Arc<Board<Memory>>>,
     /// Nothing comes any more after so many bytes, until the migration is over.
     through: Option<usize>,
 }
@@ -48,9 +59,20 @@ impl peer::Wire for Line {
             // Since 10.2 the source first has to learn that the package was loaded, for
             // which it goes on sending: in postcopy-device it cannot be paused. What the
             // user knows of its status comes too late: nothing may be left by then.
-            let learns = ending::status() == DEVICE;
-            self.story.wait(|story| (!story.loaded || story.cut || learns).then_some(()));
+            // A recovery has to come as far as the pages, too.
+            let learns = [DEVICE, RECOVER].contains(&&*ending::status());
+            let over = |story: &Story| match self.restless {
+                Some(before) => story.paused() > before || story.calm && story.cut,
+                None => story.cut,
+            };
+            self.story.wait(|story| (!story.loaded || over(story) || learns).then_some(()));
             most = most.min(PAGE);
+        }
+        let stops = self.stalls.take_if(|guest| guest.look(|guest| !guest.runs));
+        if stops.is_some() {
+            self.story.with(|story| story.stalled = true);
+            // It comes to rest, and goes on waiting.
+            (0..=choose(STALLS)).for_each(|_| rests());
         }
         match &mut self.through {
             Some(0) => {
@@ -89,7 +111,7 @@ impl Outgoing {
             story.with(|story| story.channel = Some(channel));
             let (outcome, destination) = match paused.take() {
                 Some(mut destination) => {
-                    let line = self.line(channel, story);
+                    let line = self.line(channel, story, guest);
                     (destination.recover(line.clone(), line), destination)
                 }
                 None => {
@@ -99,7 +121,7 @@ impl Outgoing {
                         let script = Script::precopy(self.version);
                         destination.multifd = Some(Received::new(&script, receiving.clone()));
                     }
-                    let line = self.line(channel, story);
+                    let line = self.line(channel, story, guest);
                     (destination.load(line.clone(), line), destination)
                 }
             };
@@ -120,10 +142,18 @@ impl Outgoing {
         }
     }
 
-    fn line(&self, channel: Channel, story: &Arc<Board<Story>>) -> Line {
+    fn line(
+        &self,
+        channel: Channel,
+        story: &Arc<Board<Story>>,
+        guest: &Arc<Board<Memory>>,
+    ) -> Line {
         let first = story.look(|story| story.destination.is_empty());
         let through = (self.stuck && first).then(|| choose(THROUGH) * PAGE);
-        Line { channel, story: story.clone(), fails: self.deed == Deed::Pause, through }
+        let restless = self.restless.then(|| story.look(|story| story.destination.len()));
+        let fails = self.deed == Deed::Pause;
+        let stalls = (self.stalls && first).then(|| guest.clone());
+        Line { channel, story: story.clone(), fails, restless, stalls, through }
     }
 
     /// A destination whose guest asks for some pages once it runs.
@@ -147,7 +177,7 @@ impl Outgoing {
             story.wait(|story| story.runs.then_some(()));
             // Or the user pauses.
             if choose(3) == 0 {
-                return;
+                return story.with(|story| story.cut |= self.restless);
             }
         } else {
             story.wait(|story| story.channel);

@@ -3,16 +3,17 @@
 
 use super::board::Board;
 use super::guest::Memory;
-use super::outgoing::{Deed, OUTGOING, Outgoing, Story};
+use super::outgoing::{Deed, OUTGOING, Outgoing, Story, resume};
 use super::pair::judge::stuck;
 use super::qmp::Qmp;
+use super::restless;
 use super::target::start;
 use super::task::{act, dawdle};
 use crate::exec::kernel::state::kernel;
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
 use crate::exec::peer::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// In nanoseconds: shorter than any of the timers that QEMU has then.
 const MOMENT: u64 = 1_000_000;
@@ -46,8 +47,12 @@ impl Outgoing {
         qmp.command("migrate-set-capabilities", json!({ "capabilities": capability }))?;
         for attempt in 1..3 {
             guest.with(|guest| guest.allowed = attempt * WRITES);
-            if let Err(wrong) = qmp.command("migrate", json!({ "uri": format!("unix:{OUTGOING}") }))
-            {
+            if let Err(wrong) = self.command(
+                story,
+                &mut qmp,
+                "migrate",
+                json!({ "uri": format!("unix:{OUTGOING}") }),
+            ) {
                 // Nothing should happen then; it is seen what does.
                 let wrong = format!("migration {attempt} is refused: {wrong}");
                 story.with(|story| story.wrong.push(wrong));
@@ -57,11 +62,15 @@ impl Outgoing {
                     dawdle(20);
                 }
                 // Too late if the migration is done.
-                qmp.command("migrate-start-postcopy", json!({})).ok();
+                self.command(story, &mut qmp, "migrate-start-postcopy", json!({})).ok();
             }
             if self.deed == Deed::Cancel && attempt == 1 {
                 if !self.hasty {
                     self.follow(story, guest, &mut qmp, &["active"])?;
+                }
+                if self.stalls && choose(2) == 0 {
+                    // A migration that is too quick does not stall.
+                    story.wait(|story| (story.stalled || story.loaded).then_some(()));
                 }
                 self.later();
                 let refused = qmp.command("migrate_cancel", json!({})).err();
@@ -119,6 +128,22 @@ impl Outgoing {
         Err("the second migration comes to nothing".into())
     }
 
+    /// Gives a command, not in the middle of one of the restless user's.
+    fn command(
+        &self,
+        story: &Board<Story>,
+        qmp: &mut Qmp,
+        name: &str,
+        arguments: Value,
+    ) -> Result<Value, String> {
+        if self.restless {
+            restless::turn(story, true);
+        }
+        let result = qmp.command(name, arguments);
+        restless::turn(story, false);
+        result
+    }
+
     /// A migration that a channel has ended is said to have failed before its own thread
     /// knows: that comes to its end, and says it again.
     fn settles(&self, story: &Board<Story>, qmp: &mut Qmp) -> Result<(), String> {
@@ -146,10 +171,11 @@ impl Outgoing {
         qmp: &mut Qmp,
         until: &[&str],
     ) -> Result<String, String> {
-        let mut pauses = matches!(self.deed, Deed::Pause | Deed::Late);
+        let mut pauses = !self.restless && matches!(self.deed, Deed::Pause | Deed::Late);
         loop {
             let event = qmp.event()?;
             if event["event"] != "MIGRATION" {
+                story.with(|story| story.answers.extend(restless::answer(&event)));
                 continue;
             }
             let status = event["data"]["status"].as_str().unwrap_or_default().to_string();
@@ -185,8 +211,12 @@ impl Outgoing {
                         }
                         _ => {}
                     }
-                    let to = json!({ "uri": format!("unix:{OUTGOING}"), "resume": true });
-                    qmp.command("migrate", to)?;
+                    match self.command(story, qmp, "migrate", resume()) {
+                        // The restless user was faster.
+                        Err(_) if self.restless => {}
+                        Err(wrong) => return Err(wrong),
+                        Ok(_) => {}
+                    }
                 }
                 _ => {}
             }
@@ -195,7 +225,7 @@ impl Outgoing {
 }
 
 /// Lets all come to rest: time goes on when nothing can run.
-fn rests() {
+pub(super) fn rests() {
     let until = kernel().now + MOMENT;
     act(Op::Sleep { until, asleep: false });
 }
