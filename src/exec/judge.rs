@@ -94,16 +94,26 @@ pub fn wait(state: &Kernel, tid: Tid, key: Key, names: &dyn Names) -> String {
     }
 }
 
-/// QEMU has ended itself with an error, and the guest is nowhere else.
-pub fn lost(state: &Kernel) -> Option<Breach> {
+/// QEMU has ended itself with an error: who has, and what it said.
+pub fn exited(state: &Kernel) -> Option<String> {
     let Some(Ending::Exit(code)) = state.over.as_ref().filter(|over| **over != Ending::Exit(0))
     else {
         return None;
     };
     let last = state.said.last_line(state.ended_by);
     let who = name(state, state.ended_by);
-    let message = format!("the guest is lost: {who} ends QEMU with exit({code}) and says: {last}");
-    Some(Breach::new(Rule::GuestLost, message))
+    Some(format!("{who} ends QEMU with exit({code}) and says: {last}"))
+}
+
+/// That, and the guest is nowhere else.
+pub fn lost(state: &Kernel) -> Option<Breach> {
+    let told = exited(state)?;
+    Some(Breach::new(Rule::GuestLost, format!("the guest is lost: {told}")))
+}
+
+/// Nothing was done to the migration, and it comes to nothing.
+pub fn not_gone(why: &str) -> Breach {
+    Breach::new(Rule::GuestLost, format!("the guest has not gone over: {why}"))
 }
 
 /// What the end alone says: a crash, a stall that was seen.

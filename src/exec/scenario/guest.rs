@@ -160,6 +160,23 @@ unsafe extern "C" fn bqlcheck_guest_next(nth: usize, page: *mut u64, byte: *mut 
     1
 }
 
+/// The memory of a destination, page by page, with what the source had: what is
+/// registered with userfaultfd, or all of it.
+pub fn differs(pages: &[u8], memory: Option<&Memory>) -> Option<Breach> {
+    let (start, bytes) = kernel().faults.largest;
+    let (start, many) = match memory {
+        Some(memory) => (memory.address(0), pages.len()),
+        None => (start, bytes / PAGE),
+    };
+    if many == 0 {
+        return Some(Breach::new(Rule::GuestLost, "no memory was registered"));
+    }
+    let differs = |page: &usize| uffd::page(start + page * PAGE) != [pages[*page]; PAGE];
+    let page = (0..many).find(differs)?;
+    let message = format!("page {page} is not what the source sent");
+    Some(Breach::new(Rule::GuestLost, message))
+}
+
 /// A place to switch.
 #[unsafe(no_mangle)]
 extern "C" fn bqlcheck_guest_point() {

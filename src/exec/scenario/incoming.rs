@@ -3,7 +3,7 @@
 
 use super::board::Board;
 use super::channel::{Channel, listens};
-use super::guest::{Memory, PAGE};
+use super::guest::{self, Memory};
 use super::multifd;
 use super::network::{self, Break, Slow};
 use super::pair::judge::stuck;
@@ -18,7 +18,6 @@ use crate::exec::judge::{self, Breach, Names};
 use crate::exec::kernel::state::{Ending, Kernel, kernel};
 use crate::exec::kernel::sync::Op;
 use crate::exec::kernel::tasks::choose;
-use crate::exec::kernel::uffd;
 use crate::exec::peer::{self, Guest, Hostile, Outcome, Script, Source, State, Status, Wire};
 use crate::exec::search::Scenario;
 use crate::lock::Rule;
@@ -140,11 +139,14 @@ impl Running {
         let postcopy = !matches!(source.status, Status::Active | Status::PostcopyDevice);
         if postcopy || story.source == Some(Outcome::Completed) {
             all.extend(judge::lost(state));
+        } else if self.incoming.is_left_alone() {
+            all.extend(judge::exited(state).map(|told| judge::not_gone(&told)));
         }
         let done = story.finished() && story.vcpus_done == self.incoming.vcpus;
         match (&state.over, &story.source) {
             (Some(Ending::Quiet), _) if done => {
-                all.extend(self.incoming.compare(self.memory.as_ref()));
+                let pages = &self.incoming.guest.blocks[0].pages;
+                all.extend(guest::differs(pages, self.memory.as_ref()));
                 all.extend(judge::never_joined(state));
             }
             // The source has failed, and a thread waits for what cannot come.
@@ -161,8 +163,11 @@ impl Running {
                     .and_then(|why| why.split_once(": "))
                     .map_or(&**why, |at| at.1);
                 let message = format!("the source has failed ({why}), the destination is {here}");
-                let lost = postcopy.then(|| Breach::new(Rule::GuestLost, message));
-                all.extend(lost);
+                if postcopy {
+                    all.push(Breach::new(Rule::GuestLost, message));
+                } else if self.incoming.is_left_alone() {
+                    all.push(judge::not_gone(&message));
+                }
             }
             (Some(Ending::Quiet), Some(Outcome::Hangs(why))) => {
                 let here = ending::status();
@@ -204,21 +209,9 @@ impl Scenario for Running {
 }
 
 impl Incoming {
-    /// The guest's memory, page by page, with what the source had.
-    fn compare(&self, memory: Option<&Memory>) -> Option<Breach> {
-        let (start, bytes) = kernel().faults.largest;
-        let pages = &self.guest.blocks[0].pages;
-        let (start, many) = match memory {
-            Some(memory) => (memory.address(0), pages.len()),
-            None => (start, bytes / PAGE),
-        };
-        if many == 0 {
-            return Some(Breach::new(Rule::GuestLost, "no memory was registered"));
-        }
-        let differs = |page: &usize| uffd::page(start + page * PAGE) != [pages[*page]; PAGE];
-        let page = (0..many).find(differs)?;
-        let message = format!("page {page} is not what the source sent");
-        Some(Breach::new(Rule::GuestLost, message))
+    /// Nothing is done to the migration: it has to end well.
+    fn is_left_alone(&self) -> bool {
+        self.breaks == Break::Never && self.hostile.is_none() && !self.restless
     }
 
     /// Adds the tasks of one execution; gives what they will have to tell.

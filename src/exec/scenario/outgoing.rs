@@ -79,6 +79,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// Nothing is done to the migration: it has to end well.
+    fn is_left_alone(&self) -> bool {
+        self.deed == Deed::Nothing && !self.restless && !self.stuck && !self.stalls
+    }
+
     /// Pages have to be left when the source knows that its package was loaded: it
     /// must not send all of them before. Requests would keep it busy until the next
     /// window, so there are none then.
@@ -192,6 +197,10 @@ impl Running {
         match state.over {
             Some(Ending::Quiet) if story.done => {
                 all.extend(compare(story, guest).map(lost));
+                if guest.runs && !story.runs && self.outgoing.is_left_alone() {
+                    let here = story.statuses.last().map_or("none", String::as_str);
+                    all.push(judge::not_gone(&format!("the source is {here}")));
+                }
                 all.extend(judge::never_joined(state));
             }
             Some(Ending::Quiet) if story.wrong.is_empty() => all.push(judge::hang(state, names)),
