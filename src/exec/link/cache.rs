@@ -1,7 +1,7 @@
 //! The directory in which images are kept: who makes one there is alone with it.
 //! Must not know: what an image is.
 
-use super::{LinkError, error::LinkError as Error};
+use super::LinkError;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct Cache {
 impl Cache {
     /// Waits for another run that makes an image there.
     pub fn enter(folder: &Path) -> Result<Cache, LinkError> {
-        std::fs::create_dir_all(folder).map_err(|error| Error::cache(folder, &error))?;
+        std::fs::create_dir_all(folder).map_err(|error| LinkError::cache(folder, &error))?;
         let path = folder.join("lock");
         let lock = OpenOptions::new().create(true).append(true).open(&path);
         // Where locks are not to be had it goes without, as it would alone.
@@ -29,7 +29,7 @@ impl Cache {
     /// what keeps it.
     pub fn keep(path: &Path) -> Result<(File, PathBuf), LinkError> {
         use std::os::fd::AsRawFd;
-        let file = File::open(path).map_err(|error| Error::cache(path, &error))?;
+        let file = File::open(path).map_err(|error| LinkError::cache(path, &error))?;
         let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         Ok((file, name.into()))
     }

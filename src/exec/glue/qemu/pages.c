@@ -20,8 +20,10 @@ int migration_legacy_page_bits(void) __attribute__((weak));
 /* What a migration takes for granted that does not say it. */
 static int legacy_page_bits(void)
 {
-    return migration_legacy_page_bits ? migration_legacy_page_bits()
-                                      : qemu_target_page_bits_min();
+    if (migration_legacy_page_bits) {
+        return migration_legacy_page_bits();
+    }
+    return qemu_target_page_bits_min ? qemu_target_page_bits_min() : PAGE_BITS;
 }
 
 /* 0: those of this guest, 1: those that need not be said. */
