@@ -35,7 +35,7 @@ pub enum Verb {
     /// Run the schedule of a violation again, step by step
     #[command(after_help = exit::TABLE)]
     Replay {
-        /// A file that `explore --out` has written
+        /// A file that `--out` of `explore` or `exec` has written
         file: PathBuf,
     },
     /// List who calls a function or hook, in which threads
